@@ -1,0 +1,135 @@
+/* The kernels: one table of functions, scalar C first, overridden per instruction set.
+ *
+ * Same bits everywhere. A kernel gives the same bits in every instruction set, because each is
+ * compiled from the same source over vectors of another width, and that source keeps to:
+ *   - an output of a product has one accumulator, which starts at +0 and takes its products in
+ *     the order k = 0, 1, 2 ... with fused multiply-add; vectors run across outputs, not along k;
+ *   - a reduction over a row uses 16 partial results (element i goes to i mod 16, in order),
+ *     combined as (((0+8)+(4+12)) + ((2+10)+(6+14))) + (((1+9)+(5+13)) + ((3+11)+(7+15)));
+ *   - exp, tanh, erf are our own polynomials.
+ * NaN results are NaN everywhere, but their payload and sign may differ.
+ *
+ * No kernel allocates, and none reads or writes outside the elements named; pointers need only
+ * the alignment of float. Strides (ld*) count elements. Unless said otherwise an output may be
+ * the very same array as an input, but must not overlap it partly.
+ */
+#ifndef ATTN_KERNELS_H
+#define ATTN_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* y = op(x), elementwise. */
+typedef enum attn_unary {
+    ATTN_IDENTITY,
+    ATTN_RELU,       /* max(x, 0) */
+    ATTN_GELU,       /* x/2 (1 + erf(x / sqrt 2)); Hendrycks & Gimpel 2016 */
+    ATTN_GELU_TANH,  /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+    ATTN_QUICK_GELU, /* x sigmoid(1.702 x) */
+    ATTN_SILU,       /* x sigmoid(x) */
+    ATTN_TANH,
+    ATTN_SIGMOID,
+    ATTN_EXP,
+    ATTN_ERF,
+    ATTN_SQRT,
+    ATTN_NEG,
+    ATTN_ABS,
+    ATTN_SQUARE,
+    ATTN_UNARY_COUNT,
+} attn_unary;
+
+typedef enum attn_binary {
+    ATTN_BIN_ADD,
+    ATTN_BIN_SUB,
+    ATTN_BIN_MUL,
+    ATTN_BIN_DIV,
+    ATTN_BIN_MAX, /* a > b ? a : b; a NaN in either gives NaN */
+    ATTN_BIN_MIN,
+    ATTN_BINARY_COUNT,
+} attn_binary;
+
+/* y = unary(scale * (x . w) + column_bias + row_bias) + residual
+ *   x: [m, k] with row stride ldx
+ *   w: packed panels of [k, n], see attn_kernels.pack
+ *   y: [m, n] with row stride ldy; must not overlap x or w; may be residual itself
+ *   column_bias: [n], row_bias: [m], residual: [m, n] with row stride ldr; each may be NULL */
+typedef struct attn_gemm {
+    size_t m, n, k;
+    const float *x;
+    size_t ldx;
+    const float *w;
+    float *y;
+    size_t ldy;
+    float scale; /* 1 for none; multiplying by 1 is exact */
+    const float *column_bias;
+    const float *row_bias;
+    const float *residual;
+    size_t ldr;
+    attn_unary unary;
+} attn_gemm;
+
+typedef struct attn_kernels {
+    const char *name; /* "scalar", "avx2", "avx512", "neon" */
+
+    /* Packed matrix [k, n]: ceil(n / panel) panels, each [k][panel] floats, panel p holding the
+     * columns p * panel ...; missing columns are zero. Bytes: attn_packed_floats() * 4. */
+    size_t panel;
+
+    /* Packs columns [0, n) of w: element (i, j) lies at w[i * stride_k + j * stride_n]. */
+    void (*pack)(float *packed, const float *w, size_t k, size_t n, size_t stride_k,
+                 size_t stride_n);
+    /* Serial. A caller splits work by rows of x and by whole panels of w. */
+    void (*gemm)(const attn_gemm *g);
+
+    void (*unary)(attn_unary op, float *y, const float *x, size_t n);
+    /* y[i] = a[i * step_a] op b[i * step_b]; steps are 0 (one value for all) or 1. */
+    void (*binary)(attn_binary op, float *y, const float *a, size_t step_a, const float *b,
+                   size_t step_b, size_t n);
+    /* y[i] = fma(a[i * step_a], b[i * step_b], c[i * step_c]) */
+    void (*fma)(float *y, const float *a, size_t step_a, const float *b, size_t step_b,
+                const float *c, size_t step_c, size_t n);
+
+    /* Reductions of a row; 16 partial results. sum of nothing is 0, max of nothing -infinity. */
+    float (*sum)(const float *x, size_t n);
+    float (*max)(const float *x, size_t n);                              /* a NaN in x gives NaN */
+    float (*dot)(const float *a, const float *b, size_t n);              /* sum a*b, by fma */
+    float (*squared_distance)(const float *a, const float *b, size_t n); /* sum (a-b)^2, by fma */
+    /* sum v tanh(a + b): the additive score (Bahdanau et al. 2015, eq. 6). */
+    float (*additive)(const float *v, const float *a, const float *b, size_t n);
+
+    /* y = exp(scale * x - max(scale * x)) / sum of these. A row of nothing but -infinity gives
+     * zeros: a query that may look at no key takes nothing. */
+    void (*softmax)(float *y, const float *x, size_t n, float scale);
+    /* y = (x - mean) / sqrt(var + eps) * weight + bias; Ba et al. 2016, eq. 4. Biased variance, two
+     * passes. weight, bias: [n] or NULL. */
+    void (*layer_norm)(float *y, const float *x, const float *weight, const float *bias, size_t n,
+                       float eps);
+    /* y = x / sqrt(mean(x^2) + eps) * weight; Zhang & Sennrich 2019, eq. 4. weight: [n] or NULL. */
+    void (*rms_norm)(float *y, const float *x, const float *weight, size_t n, float eps);
+} attn_kernels;
+
+/* Floats of a packed [k, n]; false on overflow. */
+static inline bool attn_packed_floats(const attn_kernels *kernels, size_t k, size_t n, size_t *out)
+{
+    size_t panels = n / kernels->panel + (n % kernels->panel != 0);
+    return !__builtin_mul_overflow(panels, kernels->panel, out) &&
+           !__builtin_mul_overflow(*out, k, out);
+}
+
+/* The tables. A level that this build or machine lacks is NULL in attn_kernels_level. */
+typedef enum attn_cpu_level {
+    ATTN_CPU_SCALAR,
+    ATTN_CPU_NEON,
+    ATTN_CPU_AVX2,
+    ATTN_CPU_AVX512,
+    ATTN_CPU_LEVELS,
+} attn_cpu_level;
+
+/* What the build has and this machine and its operating system can run. */
+const attn_kernels *attn_kernels_level(attn_cpu_level level);
+/* The best level, or the one that the environment variable ATTN_CPU names; NULL with a message
+ * in *problem (a static text) if it names one that is unknown or cannot run here. */
+const attn_kernels *attn_kernels_select(const char **problem);
+
+#endif

@@ -1,0 +1,240 @@
+/* The interface of a layer.
+ *
+ * A layer is a const struct of functions over plain data: `parse` turns the attributes of a node
+ * of the description into its params struct, `infer` gives output shapes and scratch sizes for
+ * input shapes, `run` computes. A layer owns nothing, allocates nothing, and cannot fail in run:
+ * whatever a hostile file can say, parse and infer have refused.
+ *
+ * Shapes in this interface are those of one item. The batch is not a dimension: a value is either
+ * batched (each item of the batch has its own data) or the same for every item (a weight, say);
+ * a layer loops over the items by attn_item(), or, where its operation is one over rows, takes
+ * the rows of all items at once by attn_rows().
+ *
+ * Only f32 and i32 values flow between layers.
+ *
+ * To add a layer: one file with one `const attn_layer attn_layer_<name>`, one line in
+ * registry.def, one section in models/FORMAT.md.
+ */
+#ifndef ATTN_LAYER_H
+#define ATTN_LAYER_H
+
+#include "layers/kernels/kernels.h"
+#include "runtime/attn.h"
+#include "runtime/base/status.h"
+
+/* The five steps of attention, and what is none of them. */
+typedef enum attn_step {
+    ATTN_STEP_ENCODE,
+    ATTN_STEP_SCORE,
+    ATTN_STEP_NORMALIZE,
+    ATTN_STEP_SELECT,
+    ATTN_STEP_HEAD,
+    ATTN_STEP_SHARED,
+    ATTN_STEP_ATTENTION, /* score, normalize and select in one */
+} attn_step;
+
+/* ---- shapes and data --------------------------------------------------------------------- */
+
+typedef struct attn_shape {
+    attn_dtype dtype; /* ATTN_F32 or ATTN_I32 */
+    int rank;
+    size_t dim[ATTN_MAX_RANK];
+} attn_shape;
+
+/* An operand of run. */
+typedef struct attn_value {
+    attn_shape shape; /* of one item */
+    size_t count;     /* elements of one item */
+    size_t stride;    /* elements from item to item: count, or 0 if the same for every item */
+    void *data;
+} attn_value;
+
+/* ---- weights ----------------------------------------------------------------------------- */
+
+/* A tensor of the weight file, validated. data has no particular alignment. */
+typedef struct attn_weight {
+    const char *name;
+    attn_dtype dtype;
+    int rank;
+    size_t dim[ATTN_MAX_RANK];
+    const void *data;
+    size_t bytes;
+    const char *file; /* for messages */
+} attn_weight;
+
+typedef enum attn_form {
+    ATTN_PLAIN,  /* contiguous f32 */
+    ATTN_PANELS, /* f32, packed by attn_kernels.pack as [k, n] */
+} attn_form;
+
+/* A weight as a layer uses it: parse fills all but data; the runtime converts or packs it and
+ * sets data before the first run. Members of params structs. */
+typedef struct attn_param {
+    const attn_weight *source; /* NULL: the node has no such weight */
+    attn_form form;
+    int rank; /* of what the layer sees: source's shape, or the rows taken from it */
+    size_t dim[ATTN_MAX_RANK];
+    size_t first;  /* index of the first element in source */
+    size_t k, n;   /* PANELS: the matrix [k, n] that is packed; */
+    bool k_is_row; /* ... element (i, j) is row i, column j of source, otherwise row j, column i */
+    const float *data;
+} attn_param;
+
+/* ---- parse ------------------------------------------------------------------------------- */
+
+/* The node that is being parsed: its attributes (expressions already evaluated), operands and
+ * weights. Every attribute must be read by the layer; the runtime refuses what is left over.
+ * Each function returns ATTN_OK, or an error that names file, node, key and values. `read_*`
+ * leave *value as it was if the key is absent (set the default first); `need_*` demand it. */
+typedef struct attn_reader attn_reader;
+
+attn_status attn_read_size(attn_reader *r, const char *key, size_t min, size_t max, size_t *value);
+attn_status attn_need_size(attn_reader *r, const char *key, size_t min, size_t max, size_t *value);
+attn_status attn_read_int(attn_reader *r, const char *key, long min, long max, long *value);
+attn_status attn_need_int(attn_reader *r, const char *key, long min, long max, long *value);
+/* Finite numbers in [min, max]. */
+attn_status attn_read_float(attn_reader *r, const char *key, double min, double max, float *value);
+attn_status attn_need_float(attn_reader *r, const char *key, double min, double max, float *value);
+attn_status attn_read_bool(attn_reader *r, const char *key, bool *value);
+/* One of a list of words, which ends with NULL: *value is its index. */
+attn_status attn_read_word(attn_reader *r, const char *key, const char *const *words, int *value);
+attn_status attn_need_word(attn_reader *r, const char *key, const char *const *words, int *value);
+/* An integer or a list of at most `most` integers in [min, max]; *count is 0 if the key is absent.
+ * A list entry may be the name of a symbolic dimension: it is stored as ATTN_SYMBOL(i), and
+ * attn_resolve_dim() gives its size in infer. Only where `symbols` is true. */
+attn_status attn_read_ints(attn_reader *r, const char *key, long min, long max, bool symbols,
+                           int most, long *values, int *count);
+#define ATTN_SYMBOL_BASE (-1000000L)
+#define ATTN_SYMBOL(i) (ATTN_SYMBOL_BASE - (long)(i))
+
+bool attn_has_key(const attn_reader *r, const char *key);
+
+/* The operands: "in" and "out" of the node. These check the number: min <= number <= max. */
+attn_status attn_need_inputs(attn_reader *r, size_t min, size_t max, size_t *number);
+attn_status attn_need_outputs(attn_reader *r, size_t min, size_t max, size_t *number);
+/* A further operand that an attribute names, such as "padding": "mask". It is appended to the
+ * inputs; *index is its place there, or -1 if the key is absent. Call after attn_need_inputs. */
+attn_status attn_read_operand(attn_reader *r, const char *key, int *index);
+
+/* The weight whose name the attribute `key` gives, with `suffix` ("" or ".weight" ...) appended.
+ * If the key is absent param->source is NULL. rank: the rank it must have, or -1 for any.
+ * PLAIN form, whole tensor. */
+attn_status attn_read_weight(attn_reader *r, const char *key, const char *suffix, int rank,
+                             attn_param *param);
+attn_status attn_need_weight(attn_reader *r, const char *key, const char *suffix, int rank,
+                             attn_param *param);
+/* A bias beside the weight that `key` names: "<name>.bias", rank 1. The attribute "bias" decides:
+ * true or absent: it must exist; false: none (source NULL); a text: that tensor. */
+attn_status attn_read_bias(attn_reader *r, const char *key, attn_param *param);
+/* A matrix for gemm as [in, out] in PANELS form: "<name>.weight" is [out, in], or [in, out] if the
+ * attribute "transposed" is true. The attribute "rows": [first, count] takes outputs
+ * first .. first + count of a fused tensor; a bias read after it takes the same ones. */
+attn_status attn_need_matrix(attn_reader *r, const char *key, size_t *in, size_t *out,
+                             attn_param *param);
+
+/* An error at this node: "FILE: graph[3] (linear): <text>". */
+attn_status attn_reader_fail(attn_reader *r, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ---- infer ------------------------------------------------------------------------------- */
+
+typedef struct attn_infer {
+    size_t inputs;
+    const attn_shape *in; /* [inputs]: the order of "in", then further operands */
+    size_t outputs;
+    attn_shape *out; /* [outputs]: to be filled */
+    size_t batch;    /* items of a run; 1 if nothing is batched */
+    size_t workers;  /* threads, at least 1 */
+    const attn_kernels *kernels;
+    const size_t *symbols; /* sizes of the symbolic dimensions */
+    /* Bytes of scratch to be filled (0 before): shared by all workers, and for each worker. */
+    size_t scratch, worker_scratch;
+    /* An upper estimate of the multiply-adds of one item, for `attn inspect` and `bench`. */
+    double flops;
+    const char *place; /* "FILE: graph[3] (linear)" */
+    attn_error *err;
+} attn_infer;
+
+/* An error at this node (ATTN_BAD_MODEL), with its place. */
+attn_status attn_infer_fail(attn_infer *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The operand must have this dtype, and a rank in [min, max]. */
+attn_status attn_want(attn_infer *c, size_t input, attn_dtype dtype, int min_rank, int max_rank);
+/* value, or the size of the symbolic dimension that it stands for. */
+static inline long attn_resolve_dim(const attn_infer *c, long value)
+{
+    return value <= ATTN_SYMBOL_BASE ? (long)c->symbols[ATTN_SYMBOL_BASE - value] : value;
+}
+/* count * size into *bytes, rounded up to 64 and added to what is there; an error on overflow. */
+attn_status attn_add_scratch(attn_infer *c, size_t count, size_t size, size_t *bytes);
+
+/* ---- run --------------------------------------------------------------------------------- */
+
+typedef void (*attn_task)(void *arg, size_t task, size_t worker);
+
+typedef struct attn_run_context {
+    const attn_value *in;
+    attn_value *out;
+    size_t batch; /* items of out: 1 if out is not batched */
+    const attn_kernels *kernels;
+    size_t workers;
+    void *scratch; /* 64-byte aligned, as many bytes as infer asked for */
+    char *worker_scratch;
+    size_t worker_scratch_size; /* bytes from worker to worker */
+    /* Calls task(arg, i, worker) for every i < tasks, on several threads; returns when all are
+     * done. The tasks must write to different places. worker < workers. */
+    void (*parallel)(void *pool, size_t tasks, attn_task task, void *arg);
+    void *pool;
+} attn_run_context;
+
+static inline float *attn_item(const attn_value *v, size_t item)
+{
+    return (float *)v->data + item * v->stride;
+}
+static inline int32_t *attn_item_i32(const attn_value *v, size_t item)
+{
+    return (int32_t *)v->data + item * v->stride;
+}
+/* Rows of the last dimension in one item. */
+static inline size_t attn_rows(const attn_value *v)
+{
+    size_t last = v->shape.rank ? v->shape.dim[v->shape.rank - 1] : 1;
+    return last ? v->count / last : 0;
+}
+static inline void *attn_worker_scratch(const attn_run_context *c, size_t worker)
+{
+    return c->worker_scratch + worker * c->worker_scratch_size;
+}
+/* How to cut `count` things into tasks of at least `grain`: enough for the workers to balance.
+ * Task t is [t * *size, min(count, (t + 1) * *size)). The result never depends on it. */
+static inline size_t attn_split(size_t count, size_t grain, size_t workers, size_t *size)
+{
+    size_t want = workers > 1 ? workers * 4 : 1;
+    size_t each = (count + want - 1) / want;
+    *size = each < grain ? grain : each;
+    if (*size == 0) *size = 1;
+    return (count + *size - 1) / *size;
+}
+
+/* ---- the layer --------------------------------------------------------------------------- */
+
+enum {
+    ATTN_IN_PLACE = 1, /* out[0] may be the very buffer of in[0], if their sizes are equal */
+};
+
+typedef struct attn_layer {
+    const char *name;
+    attn_step step;
+    unsigned flags;
+    size_t params_size; /* of its params struct, which starts zeroed */
+    attn_status (*parse)(attn_reader *r, void *params);
+    attn_status (*infer)(attn_infer *c, const void *params);
+    void (*run)(const attn_run_context *c, const void *params);
+} attn_layer;
+
+/* NULL if there is no such layer. */
+const attn_layer *attn_layer_find(const char *name);
+/* All of them, ended by NULL. */
+extern const attn_layer *const attn_layers[];
+
+#endif

@@ -1,0 +1,182 @@
+/* attn: a runtime for small attention models.
+ *
+ * The one public header. The life of a model:
+ *
+ *     attn_model_open      folder or description file -> immutable model, shared by threads
+ *     attn_session_open    model -> session: thread pool, plan and memory of one caller
+ *     attn_set_input/_image   name the data of each input
+ *     attn_prepare         plan for these shapes; peak memory is known and bounded here
+ *     attn_run             run the plan; allocates nothing
+ *     attn_output          look at the results; valid until the next attn_prepare or attn_run
+ *
+ * Whoever opens closes; every close function accepts NULL. A fallible function returns
+ * attn_status and, if `err` is not NULL, fills err->status and one line of text that names the
+ * file, the place and the values. On failure an opened object is set to NULL.
+ * The library never prints, exits or aborts.
+ *
+ * Threads: a model may be used by any number of threads at once; a session by one at a time.
+ */
+#ifndef ATTN_H
+#define ATTN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define ATTN_API
+#else
+#define ATTN_API __attribute__((visibility("default")))
+#endif
+
+#define ATTN_VERSION "0.1.0"
+
+/* ---- status ------------------------------------------------------------------------------ */
+
+/* Codes and texts from one list. */
+#define ATTN_STATUS_LIST(X)                                                                        \
+    X(ATTN_OK, "done")                                                                             \
+    X(ATTN_NO_MEMORY, "out of memory")                                                             \
+    X(ATTN_BAD_ARGUMENT, "wrong use of the library")                                               \
+    X(ATTN_IO, "a file cannot be read or written")                                                 \
+    X(ATTN_BAD_FILE, "a file is malformed")                                                        \
+    X(ATTN_BAD_MODEL, "description, config and weights do not fit together")                       \
+    X(ATTN_BAD_INPUT, "an input does not fit the model")                                           \
+    X(ATTN_LIMIT, "a limit would be exceeded")
+
+typedef enum attn_status {
+#define ATTN_STATUS_ENUM(code, text) code,
+    ATTN_STATUS_LIST(ATTN_STATUS_ENUM)
+#undef ATTN_STATUS_ENUM
+} attn_status;
+
+typedef struct attn_error {
+    attn_status status;
+    char text[512]; /* one line, no line feed, always terminated */
+} attn_error;
+
+/* "ATTN_BAD_FILE" and "a file is malformed" of a status; never NULL. */
+ATTN_API const char *attn_status_name(attn_status status);
+ATTN_API const char *attn_status_text(attn_status status);
+ATTN_API const char *attn_version(void);
+
+/* ---- tensors ----------------------------------------------------------------------------- */
+
+#define ATTN_MAX_RANK 8
+
+typedef enum attn_dtype {
+    ATTN_F32,
+    ATTN_F16,
+    ATTN_BF16,
+    ATTN_I64,
+    ATTN_I32,
+    ATTN_U8,
+    ATTN_BOOL,
+} attn_dtype;
+
+ATTN_API size_t attn_dtype_size(attn_dtype dtype);      /* bytes of an element */
+ATTN_API const char *attn_dtype_name(attn_dtype dtype); /* "f32" */
+
+/* A view of an array: C order, contiguous, data aligned for its dtype. It owns nothing. */
+typedef struct attn_tensor {
+    attn_dtype dtype;
+    int rank;
+    size_t dim[ATTN_MAX_RANK];
+    void *data;
+} attn_tensor;
+
+/* ---- memory ------------------------------------------------------------------------------ */
+
+/* alloc returns memory aligned to 64 bytes, or NULL; release accepts NULL. Both may be called
+ * from the threads that use the model. Files are mapped, not allocated. */
+typedef struct attn_allocator {
+    void *(*alloc)(void *user, size_t size);
+    void (*release)(void *user, void *memory);
+    void *user;
+} attn_allocator;
+
+/* ---- model ------------------------------------------------------------------------------- */
+
+typedef struct attn_model attn_model;
+
+typedef struct attn_model_options {
+    const attn_allocator *allocator; /* NULL: malloc; the struct is copied */
+    size_t max_memory;               /* bytes for the model's own memory; 0: no limit */
+} attn_model_options;
+
+/* Opens `path`: a folder with attn.json, or with a config.json that a built-in description
+ * matches; or a description file, whose weights lie beside it. Everything is checked here:
+ * description, config, weights and every shape that does not depend on the input.
+ * options may be NULL. */
+ATTN_API attn_status attn_model_open(attn_model **out, const char *path,
+                                     const attn_model_options *options, attn_error *err);
+ATTN_API void attn_model_close(attn_model *model);
+ATTN_API const char *attn_model_name(const attn_model *model);
+
+/* ---- session ----------------------------------------------------------------------------- */
+
+typedef struct attn_session attn_session;
+
+typedef struct attn_session_options {
+    unsigned threads;    /* 0: one per core this process may use */
+    size_t max_memory;   /* bytes for one session (arena and state); 0: no limit */
+    bool keep_attention; /* keep every attention map for attn_attention */
+    bool no_fusion;      /* run each layer of the description as it stands (for tracing) */
+} attn_session_options;
+
+/* The model must outlive the session. options may be NULL. */
+ATTN_API attn_status attn_session_open(attn_session **out, const attn_model *model,
+                                       const attn_session_options *options, attn_error *err);
+ATTN_API void attn_session_close(attn_session *session);
+
+/* Names the data of input `name`; the data is read by attn_run and must live until then.
+ * The shape is the input's shape in the description, or that shape with one leading dimension
+ * more: the batch, which all batched inputs share. `name` NULL: the model's only input.
+ * Errors: no such input; rank, shape or dtype do not fit (f32 inputs take f32, f16, bf16, u8;
+ * i32 inputs take i64, i32, u8, bool). */
+ATTN_API attn_status attn_set_input(attn_session *session, const char *name,
+                                    const attn_tensor *value, attn_error *err);
+
+/* Reads an image file and turns it into input `name` as the folder's preprocessor_config.json
+ * says. The session keeps the data. `name` NULL: the model's only image input. */
+ATTN_API attn_status attn_set_image(attn_session *session, const char *name, const char *file,
+                                    attn_error *err);
+
+/* Plans for the inputs that are set. Everything that can fail for reasons of shape or memory
+ * fails here: shapes that do not fit a layer, a bound that would be exceeded. */
+ATTN_API attn_status attn_prepare(attn_session *session, attn_error *err);
+
+/* Runs the prepared plan. Allocates nothing. Fails only if attn_prepare was not called for these
+ * inputs, or if an integer input holds a value outside its declared range. */
+ATTN_API attn_status attn_run(attn_session *session, attn_error *err);
+
+/* The result `name` (NULL: the only one) of the last run. A batched result has the batch as its
+ * first dimension. The data belongs to the session. */
+ATTN_API attn_status attn_output(const attn_session *session, const char *name, attn_tensor *out,
+                                 attn_error *err);
+
+/* Sets the state that lives across runs back to zero. */
+ATTN_API void attn_reset(attn_session *session);
+
+/* Bytes that the session holds: arena, state and input buffers. Known after attn_prepare. */
+ATTN_API size_t attn_session_memory(const attn_session *session);
+
+typedef struct attn_class {
+    size_t index;
+    const char *label; /* from the folder's labels, or NULL; belongs to the model */
+    float probability; /* softmax of the logits */
+} attn_class;
+
+/* The k most probable classes of batch item `item` of output `name`, most probable first (equal
+ * ones by index). Writes min(k, classes) entries and their number to *count. */
+ATTN_API attn_status attn_top(const attn_session *session, const char *name, size_t item, size_t k,
+                              attn_class *top, size_t *count, attn_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,54 @@
+#define _POSIX_C_SOURCE 200809L
+
+#include "runtime/base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+attn_status attn_file_map(attn_file *file, const char *path, attn_error *err)
+{
+    *file = (attn_file){.data = ""};
+    struct stat info;
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return attn_fail(err, ATTN_IO, "%s: %s", path, strerror(errno));
+    attn_status status = ATTN_OK;
+    if (fstat(fd, &info) != 0) {
+        status = attn_fail(err, ATTN_IO, "%s: %s", path, strerror(errno));
+    } else if (!S_ISREG(info.st_mode)) {
+        status = attn_fail(err, ATTN_IO, "%s: not a regular file", path);
+    } else if (info.st_size > 0) {
+        void *mapping = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (mapping == MAP_FAILED) {
+            status = attn_fail(err, ATTN_IO, "%s: %s", path, strerror(errno));
+        } else {
+            file->mapping = mapping;
+            file->data = mapping;
+            file->size = (size_t)info.st_size;
+        }
+    }
+    close(fd);
+    return status;
+}
+
+void attn_file_unmap(attn_file *file)
+{
+    if (file->mapping) munmap(file->mapping, file->size);
+    *file = (attn_file){.data = ""};
+}
+
+bool attn_file_exists(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+bool attn_is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}

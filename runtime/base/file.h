@@ -1,0 +1,21 @@
+/* Files, mapped read-only. */
+#ifndef ATTN_BASE_FILE_H
+#define ATTN_BASE_FILE_H
+
+#include "runtime/base/status.h"
+
+typedef struct attn_file {
+    const void *data; /* page-aligned; not NULL even for an empty file */
+    size_t size;
+    void *mapping; /* NULL if nothing is mapped */
+} attn_file;
+
+/* Maps a regular file. Errors (ATTN_IO): not there, not readable, not a regular file. */
+attn_status attn_file_map(attn_file *file, const char *path, attn_error *err);
+/* Accepts a zeroed or failed file. */
+void attn_file_unmap(attn_file *file);
+
+bool attn_file_exists(const char *path);
+bool attn_is_folder(const char *path);
+
+#endif

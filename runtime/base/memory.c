@@ -1,0 +1,115 @@
+#include "runtime/base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT = 64, BLOCK_SIZE = 64 * 1024 };
+
+static void *default_alloc(void *user, size_t size)
+{
+    (void)user;
+    size_t rounded;
+    if (!attn_add(size, ALIGNMENT, &rounded)) return NULL;
+    return aligned_alloc(ALIGNMENT, rounded / ALIGNMENT * ALIGNMENT);
+}
+
+static void default_release(void *user, void *memory)
+{
+    (void)user;
+    free(memory);
+}
+
+void attn_memory_init(attn_memory *memory, const attn_allocator *allocator, size_t limit)
+{
+    *memory = (attn_memory){.limit = limit};
+    memory->allocator =
+        allocator ? *allocator : (attn_allocator){default_alloc, default_release, NULL};
+}
+
+attn_status attn_alloc(attn_memory *memory, size_t size, const char *what, void **out,
+                       attn_error *err)
+{
+    *out = NULL;
+    size_t used;
+    if (!attn_add(memory->used, size, &used))
+        return attn_fail(err, ATTN_NO_MEMORY, "%s: %zu bytes are more than can exist", what, size);
+    if (memory->limit && used > memory->limit)
+        return attn_fail(err, ATTN_LIMIT,
+                         "%s needs %zu bytes, in all %zu: more than the memory limit of %zu", what,
+                         size, used, memory->limit);
+    void *p = memory->allocator.alloc(memory->allocator.user, size ? size : 1);
+    if (!p) return attn_fail(err, ATTN_NO_MEMORY, "out of memory: %s needs %zu bytes", what, size);
+    memory->used = used;
+    *out = p;
+    return ATTN_OK;
+}
+
+void attn_release(attn_memory *memory, void *p, size_t size)
+{
+    if (!p) return;
+    memory->allocator.release(memory->allocator.user, p);
+    memory->used -= size;
+}
+
+struct attn_arena_block {
+    struct attn_arena_block *next;
+    size_t used, size; /* bytes, this header included */
+};
+
+void attn_arena_init(attn_arena *arena, attn_memory *memory)
+{
+    *arena = (attn_arena){.memory = memory};
+}
+
+void attn_arena_free(attn_arena *arena)
+{
+    for (struct attn_arena_block *block = arena->blocks, *next; block; block = next) {
+        next = block->next;
+        attn_release(arena->memory, block, block->size);
+    }
+    arena->blocks = NULL;
+}
+
+void *attn_arena_get(attn_arena *arena, size_t count, size_t size, attn_error *err)
+{
+    enum { HEADER = (sizeof(struct attn_arena_block) + 15) / 16 * 16 };
+    size_t bytes;
+    if (!attn_mul(count, size, &bytes) || bytes > SIZE_MAX - BLOCK_SIZE) {
+        attn_fail(err, ATTN_NO_MEMORY, "%zu x %zu bytes are more than can exist", count, size);
+        return NULL;
+    }
+    bytes = (bytes + 15) / 16 * 16;
+    struct attn_arena_block *block = arena->blocks;
+    if (!block || block->size - block->used < bytes) {
+        size_t need = HEADER + bytes > BLOCK_SIZE ? HEADER + bytes : BLOCK_SIZE;
+        void *fresh;
+        if (attn_alloc(arena->memory, need, "the model's description", &fresh, err)) return NULL;
+        block = fresh;
+        *block = (struct attn_arena_block){arena->blocks, HEADER, need};
+        arena->blocks = block;
+    }
+    void *p = (char *)block + block->used;
+    block->used += bytes;
+    return memset(p, 0, bytes);
+}
+
+char *attn_arena_text(attn_arena *arena, const char *text, size_t length, attn_error *err)
+{
+    char *copy = attn_arena_get(arena, length + 1, 1, err);
+    if (copy) memcpy(copy, text, length);
+    return copy;
+}
+
+char *attn_arena_printf(attn_arena *arena, attn_error *err, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, args);
+    char *text = length < 0 ? NULL : attn_arena_get(arena, (size_t)length + 1, 1, err);
+    if (text) vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    va_end(args);
+    return text;
+}
