@@ -220,6 +220,8 @@ static inline size_t attn_split(size_t count, size_t grain, size_t workers, size
 
 enum {
     ATTN_IN_PLACE = 1, /* out[0] may be the very buffer of in[0], if their sizes are equal */
+    ATTN_SHOWS_WEIGHTS = 2, /* one more output than the node names is possible: the attention
+                               weights, which the runtime asks for to keep them */
 };
 
 typedef struct attn_layer {

@@ -1,0 +1,58 @@
+/* Expressions over a model's config, as descriptions use them:
+ *
+ *     value    = or [ "if" or "else" value ]                (as in Python)
+ *     or       = and { "or" and }          and = not { "and" not }      not = [ "not" ] compare
+ *     compare  = sum [ ("==" | "!=" | "<" | "<=" | ">" | ">=" | "in") sum ]
+ *     sum      = product { ("+" | "-") product }
+ *     product  = sign { ("*" | "/" | "//" | "%") sign }     sign = [ "-" ] postfix
+ *     postfix  = primary { "[" value "]" }
+ *     primary  = number | 'text' | true | false | null | name { "." name } | call | "(" value ")"
+ *     call     = ("min" | "max" | "floor" | "ceil" | "sqrt" | "len" | "has" | "given") "(" ... ")"
+ *
+ * A name is a repeat's index or a key of the config. has('tensor') tells whether the weight file
+ * has that tensor (prefixes applied), given('key') whether the config has the key with a value. The
+ * branch of `if`, `and`, `or` that is not taken is not evaluated. */
+#ifndef ATTN_EXPRESSION_H
+#define ATTN_EXPRESSION_H
+
+#include "runtime/json.h"
+
+typedef enum attn_expr_kind {
+    ATTN_EXPR_NULL,
+    ATTN_EXPR_NUMBER,
+    ATTN_EXPR_BOOL, /* number is 0 or 1 */
+    ATTN_EXPR_TEXT,
+    ATTN_EXPR_JSON, /* a list or an object of the config */
+} attn_expr_kind;
+
+typedef struct attn_expr_value {
+    attn_expr_kind kind;
+    double number;
+    const char *text; /* not terminated: points into the expression or the config */
+    size_t length;
+    const cJSON *json;
+} attn_expr_value;
+
+enum { ATTN_MAX_REPEATS = 8 };
+
+typedef struct attn_scope {
+    const char *config_name; /* for messages */
+    const cJSON *config;     /* the folder's, or NULL; before ... */
+    const cJSON *defaults;   /* ... the description's, or NULL */
+    size_t indexes;
+    struct {
+        const char *name;
+        double value;
+    } index[ATTN_MAX_REPEATS];
+    bool (*has)(void *user, const char *name, size_t length);
+    void *user;
+} attn_scope;
+
+/* Evaluates text. Errors (ATTN_BAD_MODEL) quote the expression, without a file name in front. */
+attn_status attn_evaluate(const attn_scope *scope, const char *text, attn_expr_value *out,
+                          attn_error *err);
+
+/* The value of a config key (dots descend), or NULL. */
+const cJSON *attn_scope_config(const attn_scope *scope, const char *key, size_t length);
+
+#endif
