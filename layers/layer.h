@@ -59,7 +59,9 @@ typedef struct attn_weight {
     size_t dim[ATTN_MAX_RANK];
     const void *data;
     size_t bytes;
-    const char *file; /* for messages */
+    const char *file;        /* for messages */
+    const char *unsupported; /* NULL, or the format's name of a dtype that attn does not read
+                              * ("F64"): dtype then says U8, and no layer may use the tensor */
 } attn_weight;
 
 typedef enum attn_form {

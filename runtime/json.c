@@ -39,26 +39,53 @@ static const char *find_bad_utf8(const char *text, size_t length)
     return NULL;
 }
 
-/* cJSON recurses once per level; this bound comes before it. NULL, or the bracket too many. */
-static const char *find_too_deep(const char *text, size_t length)
+static bool is_hex(char c)
 {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+typedef struct fault {
+    const char *at; /* NULL: none */
+    const char *what;
+} fault;
+
+/* A backslash at `c`. cJSON reads bad hexadecimal digits as 0 and would cut a text at \u0000. */
+static const char *find_bad_escape(const char *c, const char *end)
+{
+    if (end - c < 2) return "the text ends within an escape";
+    if (c[1] != 'u') return NULL;
+    if (end - c < 6) return "the text ends within an escape";
+    for (int i = 2; i < 6; i++)
+        if (!is_hex(c[i])) return "\\u needs four hexadecimal digits";
+    return memcmp(c + 2, "0000", 4) == 0 ? "a zero character in a text" : NULL;
+}
+
+/* What cJSON lets pass or, as it recurses once per level, would not survive. */
+static fault find_fault(const char *text, size_t length)
+{
+    _Static_assert(ATTN_JSON_MAX_DEPTH == 64, "the text below names it");
     int depth = 0;
     bool quoted = false;
-    for (const char *c = text; c < text + length; c++) {
+    for (const char *c = text, *end = text + length; c < end; c++) {
+        if ((unsigned char)*c < 0x20 && (quoted || !strchr("\t\r\n", *c)))
+            return (fault){c, "a control character"};
         if (quoted) {
-            if (*c == '\\')
+            if (*c == '\\') {
+                const char *bad = find_bad_escape(c, end);
+                if (bad) return (fault){c, bad};
                 c++;
-            else if (*c == '"')
+            } else if (*c == '"') {
                 quoted = false;
+            }
         } else if (*c == '"') {
             quoted = true;
         } else if (*c == '[' || *c == '{') {
-            if (++depth > ATTN_JSON_MAX_DEPTH) return c;
+            if (++depth > ATTN_JSON_MAX_DEPTH) return (fault){c, "nested deeper than 64 levels"};
         } else if (*c == ']' || *c == '}') {
             depth--;
         }
     }
-    return NULL;
+    return (fault){0};
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -72,7 +99,7 @@ static attn_status check_keys(const char *file, const cJSON *object, attn_error 
     size_t count = 0, i = 0;
     for (const cJSON *item = object->child; item; item = item->next) count++;
     if (count < 2) return ATTN_OK;
-    const char **keys = malloc(count * sizeof *keys);
+    const char **keys = cJSON_malloc(count * sizeof *keys);
     if (!keys) return attn_fail(err, ATTN_NO_MEMORY, "%s: out of memory", file);
     for (const cJSON *item = object->child; item; item = item->next) keys[i++] = item->string;
     qsort(keys, count, sizeof *keys, compare_keys);
@@ -81,7 +108,7 @@ static attn_status check_keys(const char *file, const cJSON *object, attn_error 
         if (strcmp(keys[i - 1], keys[i]) == 0)
             status = attn_fail(err, ATTN_BAD_FILE,
                                "%s: the key \"%.80s\" stands twice in one object", file, keys[i]);
-    free(keys);
+    cJSON_free(keys);
     return status;
 }
 
@@ -96,24 +123,13 @@ static attn_status check_value(const char *file, const cJSON *value, attn_error 
     return ATTN_OK;
 }
 
-attn_status attn_json_parse(const char *file, const char *text, size_t length, cJSON **out,
-                            attn_error *err)
+/* text: terminated, without a zero byte before that. */
+static attn_status parse_copy(const char *file, const char *text, size_t length, cJSON **out,
+                              attn_error *err)
 {
-    *out = NULL;
-    if (length > ATTN_JSON_MAX_BYTES)
-        return attn_fail(err, ATTN_LIMIT, "%s: %zu bytes of JSON, at most %zu are read", file,
-                         length, ATTN_JSON_MAX_BYTES);
-    const char *bad = find_bad_utf8(text, length);
-    if (bad)
-        return attn_fail(err, ATTN_BAD_FILE, "%s: line %zu: byte 0x%02x is not UTF-8 text", file,
-                         line_of(text, bad), (unsigned char)*bad);
-    bad = find_too_deep(text, length);
-    if (bad)
-        return attn_fail(err, ATTN_BAD_FILE, "%s: line %zu: nested deeper than %d levels", file,
-                         line_of(text, bad), ATTN_JSON_MAX_DEPTH);
     const char *end = NULL;
     /* cJSON leaves the place of an error in a global variable unless it is asked for it here. */
-    cJSON *value = cJSON_ParseWithLengthOpts(text, length, &end, false);
+    cJSON *value = cJSON_ParseWithLengthOpts(text, length + 1, &end, false);
     if (!value) {
         const char *at = end && end >= text && end < text + length ? end : text + length;
         return attn_fail(err, ATTN_BAD_FILE, "%s: line %zu: not valid JSON near \"%.*s\"", file,
@@ -136,6 +152,31 @@ attn_status attn_json_parse(const char *file, const char *text, size_t length, c
     }
     *out = value;
     return ATTN_OK;
+}
+
+attn_status attn_json_parse(const char *file, const char *text, size_t length, cJSON **out,
+                            attn_error *err)
+{
+    *out = NULL;
+    if (length > ATTN_JSON_MAX_BYTES)
+        return attn_fail(err, ATTN_LIMIT, "%s: %zu bytes of JSON, at most %zu are read", file,
+                         length, ATTN_JSON_MAX_BYTES);
+    const char *bad = find_bad_utf8(text, length);
+    if (bad)
+        return attn_fail(err, ATTN_BAD_FILE, "%s: line %zu: byte 0x%02x is not UTF-8 text", file,
+                         line_of(text, bad), (unsigned char)*bad);
+    fault f = find_fault(text, length);
+    if (f.at)
+        return attn_fail(err, ATTN_BAD_FILE, "%s: line %zu: %s", file, line_of(text, f.at), f.what);
+    /* A terminated copy: cJSON (to 1.7.18) reads one byte beyond a text that ends after a comma. */
+    char *copy = cJSON_malloc(length + 1);
+    if (!copy)
+        return attn_fail(err, ATTN_NO_MEMORY, "%s: out of memory: %zu bytes of JSON", file, length);
+    memcpy(copy, text, length);
+    copy[length] = 0;
+    attn_status status = parse_copy(file, copy, length, out, err);
+    cJSON_free(copy);
+    return status;
 }
 
 attn_status attn_json_read(const char *path, cJSON **out, attn_error *err)

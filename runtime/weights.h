@@ -18,16 +18,30 @@ typedef struct attn_weights {
  * lie in its own folder (a name with a slash, or "..", is refused). Checked before anything is
  * used, as the safetensors library does: header length and its 100 MB limit, JSON, dtype, shape,
  * overflow-free sizes, offsets contiguous and covering the whole buffer, no name twice; for an
- * index: every tensor is in the shard that it says, and none is missing. */
+ * index: every tensor is in the shard that it says, and every tensor of a shard is in the
+ * index. A tensor of another dtype of the format (F64, I8, F8_E4M3 ...) is listed, and refused by
+ * attn_weight_check. Errors: ATTN_IO, ATTN_BAD_FILE, ATTN_NO_MEMORY; ATTN_LIMIT: memory, a header
+ * over 16 MiB (the format allows 100 MB), a rank over ATTN_MAX_RANK. */
 attn_status attn_weights_open(attn_weights *w, const char *path, attn_memory *memory,
                               attn_error *err);
 /* Accepts a zeroed or half-open one. */
 void attn_weights_close(attn_weights *w);
+
+/* The tensors of one safetensors file in memory, data[0..size), sorted by name; all in the arena,
+ * their data in `data`, `file` kept as their file name. The checks of attn_weights_open. */
+attn_status attn_safetensors_parse(const char *file, const void *data, size_t size,
+                                   attn_arena *arena, attn_weight **list, size_t *count,
+                                   attn_error *err);
+
 /* Binary search; NULL if there is none of that name. */
 const attn_weight *attn_weights_find(const attn_weights *w, const char *name);
 
+/* To be called before a tensor that was found is used. Errors: ATTN_BAD_MODEL if its dtype is one
+ * that attn does not read (weight->unsupported). */
+attn_status attn_weight_check(const attn_weight *weight, attn_error *err);
+
 /* Converts count elements from element `first` on to f32 (F16, BF16 exactly; integers rounded to
- * nearest). to: no overlap with the file. */
+ * nearest). to: no overlap with the file. weight: passed attn_weight_check. */
 void attn_weight_to_f32(const attn_weight *weight, size_t first, size_t count, float *to);
 
 #endif
