@@ -1,0 +1,59 @@
+/* The graph under construction, shared by graph.c (nodes), ports.c (inputs, outputs, states) and
+ * fuse.c. */
+#ifndef ATTN_BUILDER_H
+#define ATTN_BUILDER_H
+
+#include "layers/reader.h"
+#include "runtime/graph.h"
+
+typedef struct attn_builder {
+    const attn_graph_source *source;
+    attn_graph *graph;
+    attn_arena *arena;
+    attn_error *err;
+    attn_scope scope;
+    const char *prefix; /* of weight names, from the groups around */
+    const char *place;  /* "FILE: graph[3]" */
+    size_t rounds;      /* repetitions of groups so far */
+    size_t node_room, value_room;
+    /* What the names mean now. */
+    size_t names, name_room;
+    struct attn_binding {
+        const char *name;
+        size_t value;
+    } * name;
+    /* The node that is being read. */
+    attn_node *node;
+    size_t node_inputs;
+    size_t node_in[ATTN_MAX_OPERANDS];
+} attn_builder;
+
+/* "PLACE: text", ATTN_BAD_MODEL. */
+attn_status attn_builder_fail(attn_builder *b, const char *place, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Evaluates a number, flag, or expression of the JSON; false and null are refused as numbers. */
+attn_status attn_builder_integer(attn_builder *b, const char *place, const char *key,
+                                 const cJSON *json, double min, double max, double *out);
+/* "when": true if the key is absent. */
+attn_status attn_builder_when(attn_builder *b, const char *place, const cJSON *object, bool *out);
+/* text with every {expression} replaced by its value; in the arena. */
+attn_status attn_builder_name(attn_builder *b, const char *text, const char **out, attn_error *err);
+/* Every key of object must be one of the words (ended by NULL). */
+attn_status attn_builder_keys(attn_builder *b, const char *place, const cJSON *object,
+                              const char *const *words);
+
+/* A new value of that name, which the name means from now on. */
+attn_status attn_builder_define(attn_builder *b, const char *name, size_t *value);
+/* The value that the name means; false if it means none. */
+bool attn_builder_lookup(const attn_builder *b, const char *name, size_t *value);
+
+/* ports.c */
+attn_status attn_builder_symbols(attn_builder *b);
+attn_status attn_builder_inputs(attn_builder *b);
+attn_status attn_builder_states(attn_builder *b);
+attn_status attn_builder_outputs(attn_builder *b); /* and what the states become */
+/* fuse.c */
+attn_status attn_builder_fuse(attn_builder *b);
+
+#endif

@@ -1,0 +1,87 @@
+/* The graph: a description, unrolled for one config and bound to one weight file.
+ *
+ * Names become values in single assignment: a node that writes "x" makes a new value, and later
+ * nodes that read "x" read that one. All of it lies in the model's arena and never changes. */
+#ifndef ATTN_GRAPH_H
+#define ATTN_GRAPH_H
+
+#include "layers/layer.h"
+#include "runtime/expression.h"
+#include "runtime/weights.h"
+
+enum {
+    ATTN_MAX_NODES = 8192,
+    ATTN_MAX_PORTS = 64, /* inputs, outputs, states: of each */
+    ATTN_MAX_SYMBOLS = 16,
+};
+
+typedef struct attn_symbol {
+    const char *name;
+    size_t max;
+} attn_symbol;
+
+typedef enum attn_kind {
+    ATTN_KIND_ARRAY,
+    ATTN_KIND_IMAGE,   /* input: a picture, through the folder's preprocessor_config.json */
+    ATTN_KIND_TOKENS,  /* input: token ids */
+    ATTN_KIND_CLASSES, /* output: logits, with labels */
+    ATTN_KIND_EMBEDDING,
+} attn_kind;
+
+/* An input, an output or a state. */
+typedef struct attn_port {
+    const char *name;
+    attn_kind kind;
+    attn_dtype dtype;
+    int rank;
+    long dim[ATTN_MAX_RANK]; /* a size, or ATTN_SYMBOL(i) */
+    bool ranged;             /* i32 inputs: low <= value <= high, checked by attn_run */
+    long low, high;
+    size_t value;
+    size_t next; /* state: the value that it takes after a run */
+    size_t label_count;
+    const char **labels; /* entries may be NULL */
+} attn_port;
+
+typedef struct attn_node {
+    const attn_layer *layer;
+    const char *name;  /* unique: "encoder.layer.0.layernorm_before" */
+    const char *place; /* "FILE: graph[3].graph[0] (linear)" */
+    void *params;
+    size_t inputs, outputs;
+    size_t *in, *out; /* values; out has room for one more */
+    size_t weights;
+    attn_param **weight;
+} attn_node;
+
+typedef struct attn_graph {
+    size_t symbols, inputs, states, outputs;
+    attn_symbol symbol[ATTN_MAX_SYMBOLS];
+    attn_port *input, *state, *output;
+    size_t values; /* the inputs' come first, then the states' */
+    const char **value_name;
+    size_t nodes;
+    attn_node *node;
+    /* The same with score, normalize, select in one where nothing else sees what is between. */
+    size_t fused_nodes;
+    attn_node *fused;
+    size_t prefixes;
+    const char **prefix; /* of weight names, tried in order */
+} attn_graph;
+
+typedef struct attn_graph_source {
+    const char *file; /* the description's name, for messages */
+    const cJSON *root;
+    const char *config_name;
+    const cJSON *config; /* NULL: none */
+    const char *weights_name;
+    const attn_weights *weights;
+} attn_graph_source;
+
+attn_status attn_graph_build(attn_graph *graph, const attn_graph_source *source, attn_arena *arena,
+                             attn_error *err);
+
+/* The symbolic dimension of that name, or -1. */
+int attn_graph_symbol(const attn_graph *graph, const char *name);
+
+#endif

@@ -1,0 +1,88 @@
+/* The plan: one graph for one set of input shapes.
+ *
+ *   shapes    every layer infers its outputs and its scratch
+ *   lifetimes a value lives from the step that makes it to the last that reads it
+ *   offsets   lifetimes that do not meet share bytes of one arena
+ *
+ * After attn_plan_build the peak memory is known; nothing that follows can fail. */
+#ifndef ATTN_PLAN_H
+#define ATTN_PLAN_H
+
+#include "runtime/graph.h"
+
+/* ---- the memory planner: plain records, no graph ------------------------------------------- */
+
+typedef struct attn_block {
+    size_t size;        /* bytes */
+    size_t first, last; /* steps, inclusive, during which it is in use */
+    size_t offset;      /* out: multiple of 64 */
+} attn_block;
+
+/* Gives each block an offset so that blocks in use at the same step never overlap; *total: the
+ * bytes of all. order: [count], scratch. Largest first, each at the lowest gap that takes it
+ * (Pisarchyk & Lee 2020, "greedy by size"). False if the sum overflows. */
+bool attn_plan_blocks(attn_block *block, size_t count, size_t *order, size_t *total);
+
+/* ---- the plan -------------------------------------------------------------------------------- */
+
+typedef struct attn_plan_input {
+    int rank; /* of one item */
+    size_t dim[ATTN_MAX_RANK];
+    size_t batch; /* 0: not batched */
+} attn_plan_input;
+
+typedef struct attn_plan_options {
+    size_t workers;
+    const attn_kernels *kernels;
+    bool keep_attention, no_fusion;
+} attn_plan_options;
+
+enum { ATTN_NO_BLOCK = -1 };
+
+typedef struct attn_plan_value {
+    attn_shape shape; /* of one item */
+    size_t count;     /* elements of one item */
+    bool batched;
+    bool used;     /* a value of this plan */
+    long block;    /* its bytes in the arena, or ATTN_NO_BLOCK: an input or a state */
+    size_t bytes;  /* of all items */
+    size_t offset; /* in the arena */
+} attn_plan_value;
+
+typedef struct attn_plan_step {
+    const attn_node *node;
+    attn_value *in, *out; /* data is set by attn_run */
+    size_t outputs;       /* node->outputs, or one more: the kept attention */
+    size_t *out_value;
+    size_t batch;
+    size_t scratch, worker_scratch; /* offsets in the arena */
+    size_t worker_scratch_size;
+    double flops; /* multiply-adds of all items */
+} attn_plan_step;
+
+typedef struct attn_plan {
+    struct attn_plan *next; /* the session's list */
+    attn_arena arena;       /* of this plan's own records */
+    size_t inputs;
+    attn_plan_input *input;
+    size_t batch; /* of the batched values; 1 if none is */
+    size_t values;
+    attn_plan_value *value; /* the graph's, then the kept attentions */
+    size_t steps;
+    attn_plan_step *step;
+    size_t kept; /* attention maps */
+    struct attn_plan_kept {
+        const attn_node *node;
+        size_t value;
+    } * kept_map;
+    size_t state_bytes; /* of the states at this batch */
+    size_t arena_bytes;
+    size_t value_bytes, scratch_bytes; /* largest at one step, for reports */
+} attn_plan;
+
+/* input: [graph->inputs]. The plan's records come from `memory`. */
+attn_status attn_plan_build(attn_plan **out, const attn_graph *graph, const attn_plan_input *input,
+                            const attn_plan_options *options, attn_memory *memory, attn_error *err);
+void attn_plan_free(attn_plan *plan, attn_memory *memory);
+
+#endif

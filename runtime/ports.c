@@ -1,0 +1,281 @@
+/* Inputs, states, outputs and symbolic dimensions of a description. */
+#include "runtime/builder.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_LABELS = 1 << 20 };
+
+#define MAX_DIM 4294967296.0
+
+/* The member `key` of the description: an object, or absent. */
+static attn_status get_object(attn_builder *b, const char *key, int most, const cJSON **out)
+{
+    attn_json_text shown;
+    *out = attn_json_get(b->source->root, key);
+    if (!*out) return ATTN_OK;
+    if (!cJSON_IsObject(*out))
+        return attn_builder_fail(b, b->source->file, "\"%s\" is %s, expected an object", key,
+                                 attn_json_show(&shown, *out));
+    if (cJSON_GetArraySize(*out) > most)
+        return attn_builder_fail(b, b->source->file, "\"%s\" has more than %d entries", key, most);
+    return ATTN_OK;
+}
+
+static attn_status copy_name(attn_builder *b, const char *name, const char **out)
+{
+    *out = attn_arena_text(b->arena, name, strlen(name), b->err);
+    return *out ? ATTN_OK : ATTN_NO_MEMORY;
+}
+
+attn_status attn_builder_symbols(attn_builder *b)
+{
+    static const char *const keys[] = {"max", "note", NULL};
+    const cJSON *object;
+    ATTN_TRY(get_object(b, "symbols", ATTN_MAX_SYMBOLS, &object));
+    for (const cJSON *item = object ? object->child : NULL; item; item = item->next) {
+        char place[300];
+        attn_json_text shown;
+        double max = MAX_DIM;
+        snprintf(place, sizeof place, "%s: symbols.%.80s", b->source->file, item->string);
+        if (!cJSON_IsObject(item))
+            return attn_builder_fail(b, place,
+                                     "expected an object such as {\"max\": 512}, found %s",
+                                     attn_json_show(&shown, item));
+        ATTN_TRY(attn_builder_keys(b, place, item, keys));
+        const cJSON *limit = attn_json_get(item, "max");
+        if (limit) ATTN_TRY(attn_builder_integer(b, place, "max", limit, 1, MAX_DIM, &max));
+        attn_symbol *symbol = &b->graph->symbol[b->graph->symbols++];
+        symbol->max = (size_t)max;
+        ATTN_TRY(copy_name(b, item->string, &symbol->name));
+    }
+    return ATTN_OK;
+}
+
+static attn_status read_shape(attn_builder *b, const char *place, const cJSON *json,
+                              attn_port *port)
+{
+    attn_json_text shown;
+    if (!cJSON_IsArray(json) || cJSON_GetArraySize(json) >= ATTN_MAX_RANK)
+        return attn_builder_fail(b, place, "\"shape\" is %s, expected a list of at most %d sizes",
+                                 attn_json_show(&shown, json), ATTN_MAX_RANK - 1);
+    for (const cJSON *item = json->child; item; item = item->next) {
+        int symbol = cJSON_IsString(item) ? attn_graph_symbol(b->graph, item->valuestring) : -1;
+        double size = 0;
+        if (symbol < 0) ATTN_TRY(attn_builder_integer(b, place, "shape", item, 1, MAX_DIM, &size));
+        port->dim[port->rank++] = symbol < 0 ? (long)size : ATTN_SYMBOL(symbol);
+    }
+    return ATTN_OK;
+}
+
+/* One of the words at `key`, or `fallback` if the key is absent. */
+static attn_status read_choice(attn_builder *b, const char *place, const cJSON *object,
+                               const char *key, const char *const *words, int fallback, int *out)
+{
+    const cJSON *item = attn_json_get(object, key);
+    attn_json_text shown;
+    char list[160] = "";
+    *out = fallback;
+    if (!item) return ATTN_OK;
+    for (int i = 0; words[i]; i++) {
+        if (cJSON_IsString(item) && strcmp(words[i], item->valuestring) == 0) {
+            *out = i;
+            return ATTN_OK;
+        }
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", words[i]);
+    }
+    return attn_builder_fail(b, place, "\"%s\" is %s, expected one of: %s", key,
+                             attn_json_show(&shown, item), list);
+}
+
+static attn_status read_range(attn_builder *b, const char *place, const cJSON *json,
+                              attn_port *port)
+{
+    double low, high;
+    attn_json_text shown;
+    if (!cJSON_IsArray(json) || cJSON_GetArraySize(json) != 2)
+        return attn_builder_fail(b, place, "\"range\" is %s, expected [lowest, highest]",
+                                 attn_json_show(&shown, json));
+    ATTN_TRY(attn_builder_integer(b, place, "range", json->child, INT32_MIN, INT32_MAX, &low));
+    ATTN_TRY(attn_builder_integer(b, place, "range", json->child->next, low, INT32_MAX, &high));
+    port->ranged = true;
+    port->low = (long)low;
+    port->high = (long)high;
+    return ATTN_OK;
+}
+
+/* An input or a state: the next of `ports`. */
+static attn_status read_source(attn_builder *b, const char *what, const cJSON *item,
+                               const char *const *keys, attn_port *port)
+{
+    static const char *const dtypes[] = {"f32", "i32", NULL};
+    static const char *const kinds[] = {"array", "image", "tokens", NULL};
+    char place[300];
+    attn_json_text shown;
+    int dtype, kind;
+    snprintf(place, sizeof place, "%s: %s.%.80s", b->source->file, what, item->string);
+    if (!cJSON_IsObject(item))
+        return attn_builder_fail(b, place, "expected an object, found %s",
+                                 attn_json_show(&shown, item));
+    ATTN_TRY(attn_builder_keys(b, place, item, keys));
+    ATTN_TRY(read_choice(b, place, item, "kind", kinds, 0, &kind));
+    ATTN_TRY(read_choice(b, place, item, "dtype", dtypes, kind == 2, &dtype));
+    port->kind = (attn_kind)kind;
+    port->dtype = dtype ? ATTN_I32 : ATTN_F32;
+    ATTN_TRY(copy_name(b, item->string, &port->name));
+    ATTN_TRY(read_shape(b, place, attn_json_get(item, "shape"), port));
+    const cJSON *range = attn_json_get(item, "range");
+    if (range && port->dtype != ATTN_I32)
+        return attn_builder_fail(b, place, "\"range\" is for inputs of dtype i32");
+    if (range) ATTN_TRY(read_range(b, place, range, port));
+    if (port->kind == ATTN_KIND_IMAGE && (port->dtype != ATTN_F32 || port->rank != 3))
+        return attn_builder_fail(b, place, "an image is f32 of rank 3, [channels, height, width]");
+    return ATTN_OK;
+}
+
+attn_status attn_builder_inputs(attn_builder *b)
+{
+    static const char *const keys[] = {"kind", "shape", "dtype", "range", "when", "note", NULL};
+    attn_graph *g = b->graph;
+    const cJSON *object;
+    ATTN_TRY(get_object(b, "inputs", ATTN_MAX_PORTS, &object));
+    g->input = attn_arena_get(b->arena, ATTN_MAX_PORTS, sizeof *g->input, b->err);
+    if (!g->input) return ATTN_NO_MEMORY;
+    for (const cJSON *item = object ? object->child : NULL; item; item = item->next) {
+        bool wanted;
+        ATTN_TRY(attn_builder_when(b, b->source->file, item, &wanted));
+        if (!wanted) continue;
+        attn_port *port = &g->input[g->inputs];
+        ATTN_TRY(read_source(b, "inputs", item, keys, port));
+        ATTN_TRY(attn_builder_define(b, port->name, &port->value));
+        g->inputs++;
+    }
+    if (g->inputs == 0) return attn_builder_fail(b, b->source->file, "\"inputs\" names no input");
+    return ATTN_OK;
+}
+
+attn_status attn_builder_states(attn_builder *b)
+{
+    static const char *const keys[] = {"shape", "dtype", "next", "note", NULL};
+    attn_graph *g = b->graph;
+    const cJSON *object;
+    size_t known;
+    ATTN_TRY(get_object(b, "state", ATTN_MAX_PORTS, &object));
+    if (!object) return ATTN_OK;
+    g->state = attn_arena_get(b->arena, ATTN_MAX_PORTS, sizeof *g->state, b->err);
+    if (!g->state) return ATTN_NO_MEMORY;
+    for (const cJSON *item = object->child; item; item = item->next) {
+        attn_port *port = &g->state[g->states];
+        ATTN_TRY(read_source(b, "state", item, keys, port));
+        if (attn_builder_lookup(b, port->name, &known))
+            return attn_builder_fail(b, b->source->file, "\"%.80s\" is an input and a state",
+                                     port->name);
+        ATTN_TRY(attn_builder_define(b, port->name, &port->value));
+        g->states++;
+    }
+    return ATTN_OK;
+}
+
+/* ---- outputs ------------------------------------------------------------------------------ */
+
+/* "labels": a list of texts, or the config key of such a list or of an object {"0": "cat", ...}. */
+static attn_status read_labels(attn_builder *b, const char *place, const cJSON *json,
+                               attn_port *port)
+{
+    attn_json_text shown;
+    const cJSON *list = json;
+    if (cJSON_IsString(json)) {
+        list = attn_scope_config(&b->scope, json->valuestring, strlen(json->valuestring));
+        if (!list || cJSON_IsNull(list)) return ATTN_OK; /* a folder may have none */
+    }
+    int count = cJSON_GetArraySize(list);
+    if ((!cJSON_IsArray(list) && !cJSON_IsObject(list)) || count > MAX_LABELS)
+        return attn_builder_fail(b, place, "\"labels\" is %s, expected a list of texts",
+                                 attn_json_show(&shown, list));
+    port->labels = attn_arena_get(b->arena, (size_t)count, sizeof *port->labels, b->err);
+    if (!port->labels) return ATTN_NO_MEMORY;
+    port->label_count = (size_t)count;
+    size_t i = 0;
+    for (const cJSON *item = list->child; item; item = item->next, i++) {
+        char *end = NULL;
+        size_t index = cJSON_IsObject(list) ? strtoul(item->string, &end, 10) : i;
+        if ((end && (*end || end == item->string)) || index >= port->label_count)
+            return attn_builder_fail(b, place, "\"labels\": \"%.80s\" is no index below %zu",
+                                     item->string, port->label_count);
+        if (!cJSON_IsString(item))
+            return attn_builder_fail(b, place, "\"labels\": entry %zu is %s, expected a text",
+                                     index, attn_json_show(&shown, item));
+        ATTN_TRY(copy_name(b, item->valuestring, &port->labels[index]));
+    }
+    return ATTN_OK;
+}
+
+static attn_status read_output(attn_builder *b, const cJSON *item, const char *place)
+{
+    static const char *const keys[] = {"kind", "value", "labels", "when", "note", NULL};
+    static const char *const words[] = {"array", "classes", "embedding", NULL};
+    static const attn_kind kinds[] = {ATTN_KIND_ARRAY, ATTN_KIND_CLASSES, ATTN_KIND_EMBEDDING};
+    attn_port *port = &b->graph->output[b->graph->outputs];
+    attn_json_text shown;
+    int kind;
+    if (!cJSON_IsObject(item))
+        return attn_builder_fail(b, place, "expected an object, found %s",
+                                 attn_json_show(&shown, item));
+    ATTN_TRY(attn_builder_keys(b, place, item, keys));
+    bool wanted;
+    ATTN_TRY(attn_builder_when(b, place, item, &wanted));
+    if (!wanted) return ATTN_OK;
+    ATTN_TRY(read_choice(b, place, item, "kind", words, 0, &kind));
+    port->kind = kinds[kind];
+    ATTN_TRY(copy_name(b, item->string, &port->name));
+    const cJSON *value = attn_json_get(item, "value"), *labels = attn_json_get(item, "labels");
+    if (value && !cJSON_IsString(value))
+        return attn_builder_fail(b, place, "\"value\" is %s, expected the name of a value",
+                                 attn_json_show(&shown, value));
+    const char *name = value ? value->valuestring : item->string;
+    if (!attn_builder_lookup(b, name, &port->value))
+        return attn_builder_fail(b, place, "no value is named \"%.80s\" at the end of the graph",
+                                 name);
+    if (labels && port->kind != ATTN_KIND_CLASSES)
+        return attn_builder_fail(b, place, "\"labels\" is for outputs of kind classes");
+    if (labels) ATTN_TRY(read_labels(b, place, labels, port));
+    b->graph->outputs++;
+    return ATTN_OK;
+}
+
+/* What each state becomes: the value that "next" names at the end of the graph. */
+static attn_status read_next(attn_builder *b)
+{
+    const cJSON *object = attn_json_get(b->source->root, "state");
+    size_t i = 0;
+    for (const cJSON *item = object ? object->child : NULL; item; item = item->next, i++) {
+        const cJSON *next = attn_json_get(item, "next");
+        attn_json_text shown;
+        if (!cJSON_IsString(next) ||
+            !attn_builder_lookup(b, next->valuestring, &b->graph->state[i].next))
+            return attn_builder_fail(b, b->source->file,
+                                     "state.%.80s: \"next\" is %s, expected the name of a value",
+                                     item->string, attn_json_show(&shown, next));
+    }
+    return ATTN_OK;
+}
+
+attn_status attn_builder_outputs(attn_builder *b)
+{
+    attn_graph *g = b->graph;
+    const cJSON *object;
+    ATTN_TRY(get_object(b, "outputs", ATTN_MAX_PORTS, &object));
+    g->output = attn_arena_get(b->arena, ATTN_MAX_PORTS, sizeof *g->output, b->err);
+    if (!g->output) return ATTN_NO_MEMORY;
+    for (const cJSON *item = object ? object->child : NULL; item; item = item->next) {
+        char place[300];
+        snprintf(place, sizeof place, "%s: outputs.%.80s", b->source->file, item->string);
+        ATTN_TRY(read_output(b, item, place));
+    }
+    if (g->outputs == 0)
+        return attn_builder_fail(b, b->source->file, "\"outputs\" names no output");
+    return read_next(b);
+}
