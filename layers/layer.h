@@ -41,6 +41,8 @@ typedef struct attn_shape {
     size_t dim[ATTN_MAX_RANK];
 } attn_shape;
 
+enum { ATTN_MAX_OPERANDS = 64 }; /* inputs, and outputs, of a node */
+
 /* An operand of run. */
 typedef struct attn_value {
     attn_shape shape; /* of one item */
@@ -177,6 +179,7 @@ typedef void (*attn_task)(void *arg, size_t task, size_t worker);
 typedef struct attn_run_context {
     const attn_value *in;
     attn_value *out;
+    size_t outputs; /* the node's, or one more (ATTN_SHOWS_WEIGHTS) */
     size_t batch; /* items of out: 1 if out is not batched */
     const attn_kernels *kernels;
     size_t workers;

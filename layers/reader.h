@@ -23,7 +23,7 @@ typedef struct attn_attr {
     bool used;
 } attn_attr;
 
-enum { ATTN_MAX_PARAMS = 8, ATTN_MAX_OPERANDS = 64 };
+enum { ATTN_MAX_PARAMS = 8 };
 
 struct attn_reader {
     const char *place; /* "FILE: graph[3] (linear)" */

@@ -133,11 +133,11 @@ ATTN_API attn_status attn_session_open(attn_session **out, const attn_model *mod
                                        const attn_session_options *options, attn_error *err);
 ATTN_API void attn_session_close(attn_session *session);
 
-/* Names the data of input `name`; the data is read by attn_run and must live until then.
+/* Names the data of input `name`; it is read by every attn_run that follows and must live so long.
  * The shape is the input's shape in the description, or that shape with one leading dimension
  * more: the batch, which all batched inputs share. `name` NULL: the model's only input.
- * Errors: no such input; rank, shape or dtype do not fit (f32 inputs take f32, f16, bf16, u8;
- * i32 inputs take i64, i32, u8, bool). */
+ * Errors: no such input; rank or dtype do not fit (f32 inputs take any dtype, i32 inputs take i64,
+ * i32, u8, bool). Sizes are compared by attn_prepare. */
 ATTN_API attn_status attn_set_input(attn_session *session, const char *name,
                                     const attn_tensor *value, attn_error *err);
 
@@ -175,6 +175,17 @@ typedef struct attn_class {
  * ones by index). Writes min(k, classes) entries and their number to *count. */
 ATTN_API attn_status attn_top(const attn_session *session, const char *name, size_t item, size_t k,
                               attn_class *top, size_t *count, attn_error *err);
+
+/* With keep_attention: how many attention maps the last run has kept, and the map `index`, in the
+ * order of the graph. weights: [heads, queries, keys] (an attention pooling: [keys]), with the
+ * batch in front if there is one; the data belongs to the session. */
+typedef struct attn_map {
+    const char *node; /* the layer's name, "encoder.layer.0.attention" */
+    attn_tensor weights;
+} attn_map;
+ATTN_API size_t attn_map_count(const attn_session *session);
+ATTN_API attn_status attn_get_map(const attn_session *session, size_t index, attn_map *map,
+                                  attn_error *err);
 
 #ifdef __cplusplus
 }

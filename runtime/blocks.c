@@ -39,31 +39,33 @@ static void sort(const attn_block *block, size_t *order, size_t count)
     }
 }
 
-/* The lowest offset at which `size` bytes miss every placed block that is in use meanwhile. The
- * placed ones (order[0..placed)) are walked again after each move: moves only go up. */
-static size_t lowest_gap(const attn_block *block, const size_t *order, size_t placed,
+/* The lowest offset at which the block misses every placed one that is in use meanwhile. placed: by
+ * offset, so one walk finds it. */
+static size_t lowest_gap(const attn_block *block, const size_t *placed, size_t count,
                          const attn_block *fresh)
 {
     size_t size = round_up(fresh->size), offset = 0;
-    for (bool moved = true; moved;) {
-        moved = false;
-        for (size_t i = 0; i < placed; i++) {
-            const attn_block *other = &block[order[i]];
-            if (other->size == 0 || other->last < fresh->first || fresh->last < other->first)
-                continue;
-            size_t end = other->offset + round_up(other->size);
-            if (offset < end && other->offset < offset + size) {
-                offset = end;
-                moved = true;
-            }
-        }
+    for (size_t i = 0; i < count; i++) {
+        const attn_block *other = &block[placed[i]];
+        if (other->last < fresh->first || fresh->last < other->first) continue;
+        if (other->offset >= offset + size) break;
+        size_t end = other->offset + round_up(other->size);
+        if (end > offset) offset = end;
     }
     return offset;
 }
 
+static void insert(const attn_block *block, size_t *placed, size_t count, size_t fresh)
+{
+    size_t at = count;
+    for (; at > 0 && block[placed[at - 1]].offset > block[fresh].offset; at--)
+        placed[at] = placed[at - 1];
+    placed[at] = fresh;
+}
+
 bool attn_plan_blocks(attn_block *block, size_t count, size_t *order, size_t *total)
 {
-    size_t sum = 0;
+    size_t sum = 0, *placed = order + count, placed_count = 0;
     *total = 0;
     /* No offset exceeds the sum of all: once that fits, nothing overflows. */
     for (size_t i = 0; i < count; i++)
@@ -72,7 +74,10 @@ bool attn_plan_blocks(attn_block *block, size_t count, size_t *order, size_t *to
     sort(block, order, count);
     for (size_t i = 0; i < count; i++) {
         attn_block *b = &block[order[i]];
-        b->offset = b->size ? lowest_gap(block, order, i, b) : 0;
+        b->offset = 0;
+        if (b->size == 0) continue;
+        b->offset = lowest_gap(block, placed, placed_count, b);
+        insert(block, placed, placed_count++, order[i]);
         size_t end = b->offset + round_up(b->size);
         if (end > *total) *total = end;
     }

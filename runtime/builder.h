@@ -1,5 +1,4 @@
-/* The graph under construction, shared by graph.c (nodes), ports.c (inputs, outputs, states) and
- * fuse.c. */
+/* The graph under construction, shared by graph.c (nodes) and ports.c (inputs, outputs, states). */
 #ifndef ATTN_BUILDER_H
 #define ATTN_BUILDER_H
 
@@ -53,7 +52,5 @@ attn_status attn_builder_symbols(attn_builder *b);
 attn_status attn_builder_inputs(attn_builder *b);
 attn_status attn_builder_states(attn_builder *b);
 attn_status attn_builder_outputs(attn_builder *b); /* and what the states become */
-/* fuse.c */
-attn_status attn_builder_fuse(attn_builder *b);
 
 #endif

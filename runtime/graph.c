@@ -555,6 +555,5 @@ attn_status attn_graph_build(attn_graph *graph, const attn_graph_source *source,
     ATTN_TRY(attn_builder_inputs(&b));
     ATTN_TRY(attn_builder_states(&b));
     ATTN_TRY(add_list(&b, attn_json_get(source->root, "graph"), source->file, 0));
-    ATTN_TRY(attn_builder_outputs(&b));
-    return attn_builder_fuse(&b);
+    return attn_builder_outputs(&b);
 }

@@ -81,6 +81,9 @@ typedef struct attn_graph_source {
 attn_status attn_graph_build(attn_graph *graph, const attn_graph_source *source, attn_arena *arena,
                              attn_error *err);
 
+/* Fills graph->fused, once the weights are where they stay. */
+attn_status attn_graph_fuse(attn_graph *graph, attn_arena *arena, attn_error *err);
+
 /* The symbolic dimension of that name, or -1. */
 int attn_graph_symbol(const attn_graph *graph, const char *name);
 

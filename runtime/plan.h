@@ -19,7 +19,7 @@ typedef struct attn_block {
 } attn_block;
 
 /* Gives each block an offset so that blocks in use at the same step never overlap; *total: the
- * bytes of all. order: [count], scratch. Largest first, each at the lowest gap that takes it
+ * bytes of all. order: [2 * count], scratch. Largest first, each at the lowest gap that takes it
  * (Pisarchyk & Lee 2020, "greedy by size"). False if the sum overflows. */
 bool attn_plan_blocks(attn_block *block, size_t count, size_t *order, size_t *total);
 
@@ -37,16 +37,14 @@ typedef struct attn_plan_options {
     bool keep_attention, no_fusion;
 } attn_plan_options;
 
-enum { ATTN_NO_BLOCK = -1 };
-
 typedef struct attn_plan_value {
     attn_shape shape; /* of one item */
     size_t count;     /* elements of one item */
     bool batched;
     bool used;     /* a value of this plan */
-    long block;    /* its bytes in the arena, or ATTN_NO_BLOCK: an input or a state */
     size_t bytes;  /* of all items */
-    size_t offset; /* in the arena */
+    size_t block;  /* its place in the arena; in-place layers share their input's */
+    size_t offset; /* bytes from the arena's start */
 } attn_plan_value;
 
 typedef struct attn_plan_step {
@@ -77,7 +75,6 @@ typedef struct attn_plan {
     } * kept_map;
     size_t state_bytes; /* of the states at this batch */
     size_t arena_bytes;
-    size_t value_bytes, scratch_bytes; /* largest at one step, for reports */
 } attn_plan;
 
 /* input: [graph->inputs]. The plan's records come from `memory`. */

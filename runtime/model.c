@@ -1,0 +1,119 @@
+#include "runtime/model.h"
+
+#include "runtime/plan.h"
+
+#include <string.h>
+
+const char *attn_model_name(const attn_model *model)
+{
+    return model->name;
+}
+
+static attn_status build_graph(attn_model *m, const attn_found *found, attn_error *err)
+{
+    const cJSON *name = attn_json_get(found->root, "name");
+    attn_json_text shown;
+    if (!cJSON_IsString(name))
+        return attn_fail(err, ATTN_BAD_MODEL, "%s: \"name\" is %s, expected a text",
+                         m->description_name, attn_json_show(&shown, name));
+    m->name = attn_arena_text(&m->arena, name->valuestring, strlen(name->valuestring), err);
+    if (!m->name) return ATTN_NO_MEMORY;
+    attn_graph_source source = {.file = m->description_name,
+                                .root = found->root,
+                                .config_name = m->config_name,
+                                .config = found->config,
+                                .weights_name = m->weights_name ? m->weights_name : m->folder,
+                                .weights = &m->weights};
+    return attn_graph_build(&m->graph, &source, &m->arena, err);
+}
+
+static attn_status prepare_weights(attn_model *m, attn_error *err)
+{
+    void *temporary;
+    ATTN_TRY(attn_params_measure(&m->params, &m->graph, m->kernels, &m->arena, err));
+    ATTN_TRY(attn_alloc(&m->memory, m->params.bytes, "the packed weights", &m->packed, err));
+    size_t size = attn_params_temporary(&m->params, m->kernels);
+    ATTN_TRY(attn_alloc(&m->memory, size, "packing the weights", &temporary, err));
+    attn_params_fill(&m->params, m->kernels, m->packed, temporary);
+    attn_release(&m->memory, temporary, size);
+    return attn_graph_fuse(&m->graph, &m->arena, err);
+}
+
+/* Without symbolic dimensions every shape is known now: a trial plan finds what does not fit. */
+static attn_status check_shapes(attn_model *m, attn_error *err)
+{
+    const attn_graph *g = &m->graph;
+    attn_plan_input input[ATTN_MAX_PORTS];
+    attn_plan *plan;
+    if (g->symbols) return ATTN_OK;
+    for (size_t i = 0; i < g->inputs; i++) {
+        input[i] = (attn_plan_input){.rank = g->input[i].rank};
+        for (int d = 0; d < g->input[i].rank; d++) input[i].dim[d] = (size_t)g->input[i].dim[d];
+    }
+    attn_plan_options options = {.workers = 1, .kernels = m->kernels, .no_fusion = true};
+    ATTN_TRY(attn_plan_build(&plan, g, input, &options, &m->memory, err));
+    attn_plan_free(plan, &m->memory);
+    return ATTN_OK;
+}
+
+static attn_status read_preprocess(attn_model *m, attn_error *err)
+{
+    bool image = false;
+    for (size_t i = 0; i < m->graph.inputs; i++) image |= m->graph.input[i].kind == ATTN_KIND_IMAGE;
+    if (!image) m->preprocess_name = NULL;
+    if (!m->preprocess_name) return ATTN_OK;
+    cJSON *root;
+    ATTN_TRY(attn_json_read(m->preprocess_name, &root, err));
+    attn_status status = attn_preprocess_parse(&m->preprocess, m->preprocess_name, root, err);
+    cJSON_Delete(root);
+    return status;
+}
+
+static attn_status open_model(attn_model *m, const char *path, attn_error *err)
+{
+    const char *problem = NULL;
+    attn_found found;
+    m->kernels = attn_kernels_select(&problem);
+    if (!m->kernels) return attn_fail(err, ATTN_BAD_ARGUMENT, "%s", problem);
+    attn_status status = attn_find_description(m, path, &found, err);
+    if (!status && m->weights_name)
+        status = attn_weights_open(&m->weights, m->weights_name, &m->memory, err);
+    if (!status) status = build_graph(m, &found, err);
+    attn_found_free(&found);
+    ATTN_TRY(status);
+    ATTN_TRY(check_shapes(m, err));
+    ATTN_TRY(prepare_weights(m, err));
+    return read_preprocess(m, err);
+}
+
+attn_status attn_model_open(attn_model **out, const char *path, const attn_model_options *options,
+                            attn_error *err)
+{
+    attn_model_options defaults = {0};
+    if (!options) options = &defaults;
+    *out = NULL;
+    attn_memory memory;
+    void *fresh;
+    attn_memory_init(&memory, options->allocator, options->max_memory);
+    ATTN_TRY(attn_alloc(&memory, sizeof(attn_model), "a model", &fresh, err));
+    attn_model *m = fresh;
+    *m = (attn_model){.memory = memory};
+    attn_arena_init(&m->arena, &m->memory);
+    attn_status status = open_model(m, path, err);
+    if (status) {
+        attn_model_close(m);
+        return status;
+    }
+    *out = m;
+    return ATTN_OK;
+}
+
+void attn_model_close(attn_model *m)
+{
+    if (!m) return;
+    attn_weights_close(&m->weights);
+    attn_release(&m->memory, m->packed, m->params.bytes);
+    attn_arena_free(&m->arena);
+    attn_memory memory = m->memory;
+    attn_release(&memory, m, sizeof *m);
+}

@@ -1,0 +1,49 @@
+/* What a model holds. Immutable after attn_model_open. */
+#ifndef ATTN_MODEL_H
+#define ATTN_MODEL_H
+
+#include "runtime/graph.h"
+#include "runtime/inputs/preprocess.h"
+#include "runtime/params.h"
+
+struct attn_model {
+    attn_memory memory;
+    attn_arena arena;
+    const char *folder;           /* "models/cifar10_cct" */
+    const char *description_name; /* the description's file, or "vit.json (built in)" */
+    const char *config_name;      /* NULL: the folder has none */
+    const char *weights_name;     /* NULL: the folder has none */
+    const char *preprocess_name;  /* NULL: the folder has none */
+    const char *name;
+    attn_weights weights;
+    attn_graph graph;
+    attn_params params;
+    void *packed; /* the weights as the layers use them */
+    const attn_kernels *kernels;
+    attn_preprocess preprocess;
+};
+
+/* A description that ships inside the library. */
+typedef struct attn_builtin {
+    const char *name; /* "vit.json" */
+    const char *text;
+    size_t length;
+} attn_builtin;
+
+extern const attn_builtin attn_builtins[]; /* ended by a NULL name */
+
+/* Where the description of `path` comes from: a file of the folder, or a built-in that matches its
+ * config.json. *root is the caller's (cJSON_Delete). */
+typedef struct attn_found {
+    cJSON *root;
+    const attn_builtin *builtin; /* NULL: a file */
+    cJSON *config;               /* NULL: the folder has none */
+} attn_found;
+
+/* Fills model->folder and the names, and *found, whose trees the caller frees by
+ * attn_found_free, also after an error. */
+attn_status attn_find_description(attn_model *model, const char *path, attn_found *found,
+                                  attn_error *err);
+void attn_found_free(attn_found *found);
+
+#endif

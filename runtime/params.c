@@ -1,0 +1,127 @@
+#include "runtime/params.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int compare_sizes(size_t a, size_t b)
+{
+    return (a > b) - (a < b);
+}
+
+/* Order of uses: equal ones meet. Ends with 0 only if one converted copy serves both. */
+static int compare(const void *left, const void *right)
+{
+    const attn_param *a = *(attn_param *const *)left, *b = *(attn_param *const *)right;
+    int c = strcmp(a->source->name, b->source->name);
+    if (!c) c = compare_sizes(a->form, b->form);
+    if (!c) c = compare_sizes(a->first, b->first);
+    if (!c) c = compare_sizes(a->k_is_row, b->k_is_row);
+    if (!c) c = compare_sizes(a->k, b->k);
+    if (!c) c = compare_sizes(a->n, b->n);
+    size_t count_a = 0, count_b = 0;
+    attn_product(a->dim, a->rank, &count_a);
+    attn_product(b->dim, b->rank, &count_b);
+    return c ? c : compare_sizes(count_a, count_b);
+}
+
+static size_t elements(const attn_param *p)
+{
+    size_t count = 0;
+    attn_product(p->dim, p->rank, &count); /* no more than the validated source has */
+    return count;
+}
+
+/* Plain f32 of a file that happens to be aligned is used where it is mapped. */
+static bool is_in_place(const attn_param *p)
+{
+    return p->form == ATTN_PLAIN && p->source->dtype == ATTN_F32 &&
+           (uintptr_t)p->source->data % sizeof(float) == 0;
+}
+
+static bool param_floats(const attn_param *p, const attn_kernels *kernels, size_t *out)
+{
+    *out = 0;
+    if (is_in_place(p)) return true;
+    if (p->form == ATTN_PANELS) return attn_packed_floats(kernels, p->k, p->n, out);
+    *out = elements(p);
+    return true;
+}
+
+attn_status attn_params_measure(attn_params *params, const attn_graph *graph,
+                                const attn_kernels *kernels, attn_arena *arena, attn_error *err)
+{
+    size_t count = 0;
+    *params = (attn_params){0};
+    for (size_t n = 0; n < graph->nodes; n++) count += graph->node[n].weights;
+    params->param = attn_arena_get(arena, count, sizeof(attn_param *), err);
+    if (!params->param) return ATTN_NO_MEMORY;
+    for (size_t n = 0; n < graph->nodes; n++)
+        for (size_t i = 0; i < graph->node[n].weights; i++)
+            if (graph->node[n].weight[i]->source)
+                params->param[params->count++] = graph->node[n].weight[i];
+    qsort(params->param, params->count, sizeof(attn_param *), compare);
+    for (size_t i = 0; i < params->count; i++) {
+        size_t bytes;
+        if (i && compare(&params->param[i - 1], &params->param[i]) == 0) continue;
+        if (!param_floats(params->param[i], kernels, &bytes) ||
+            !attn_mul(bytes, sizeof(float), &bytes) || !attn_add(bytes, 63, &bytes) ||
+            !attn_add(params->bytes, bytes / 64 * 64, &params->bytes))
+            return attn_fail(err, ATTN_LIMIT, "the weights need more bytes than can exist");
+    }
+    return ATTN_OK;
+}
+
+size_t attn_params_temporary(const attn_params *params, const attn_kernels *kernels)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < params->count; i++)
+        if (params->param[i]->form == ATTN_PANELS && params->param[i]->k > most)
+            most = params->param[i]->k;
+    return most * kernels->panel *
+           sizeof(float); /* one panel of a packed matrix that fits memory */
+}
+
+/* Packs one panel at a time, by way of f32 rows in `temporary`. */
+static void pack(const attn_param *p, const attn_kernels *kernels, float *to, float *temporary)
+{
+    size_t panel = kernels->panel;
+    for (size_t j = 0; j < p->n; j += panel) {
+        size_t columns = p->n - j < panel ? p->n - j : panel;
+        if (p->k_is_row) {
+            size_t row = p->source->dim[1];
+            for (size_t i = 0; i < p->k; i++)
+                attn_weight_to_f32(p->source, p->first + i * row + j, columns,
+                                   temporary + i * columns);
+            kernels->pack(to, temporary, p->k, columns, columns, 1);
+        } else {
+            attn_weight_to_f32(p->source, p->first + j * p->k, columns * p->k, temporary);
+            kernels->pack(to, temporary, p->k, columns, 1, p->k);
+        }
+        to += p->k * panel;
+    }
+}
+
+void attn_params_fill(const attn_params *params, const attn_kernels *kernels, void *memory,
+                      float *temporary)
+{
+    char *at = memory;
+    for (size_t i = 0; i < params->count; i++) {
+        attn_param *p = params->param[i];
+        if (i && compare(&params->param[i - 1], &params->param[i]) == 0) {
+            p->data = params->param[i - 1]->data;
+            continue;
+        }
+        if (is_in_place(p)) {
+            p->data = (const float *)p->source->data + p->first;
+            continue;
+        }
+        size_t floats;
+        param_floats(p, kernels, &floats);
+        if (p->form == ATTN_PANELS)
+            pack(p, kernels, (float *)at, temporary);
+        else
+            attn_weight_to_f32(p->source, p->first, floats, (float *)at);
+        p->data = (const float *)at;
+        at += (floats * sizeof(float) + 63) / 64 * 64;
+    }
+}

@@ -1,0 +1,322 @@
+#include "runtime/plan.h"
+
+#include <string.h>
+
+/* One item of a value, and all of them, stay below this: sums of sizes cannot overflow then. */
+#define MAX_VALUE_BYTES ((size_t)1 << 44)
+
+typedef struct planner {
+    const attn_graph *graph;
+    const attn_plan_options *options;
+    const attn_node *node; /* the nodes to run: as described, or fused */
+    attn_plan *plan;
+    size_t *symbol; /* [graph->symbols], 0: not bound yet */
+    size_t *last;   /* [values]: the last step that reads it */
+    size_t blocks;
+    attn_block *block; /* of values and scratch */
+    attn_error *err;
+} planner;
+
+static void *get(planner *p, size_t count, size_t size)
+{
+    return attn_arena_get(&p->plan->arena, count, size, p->err);
+}
+
+/* ---- inputs ------------------------------------------------------------------------------- */
+
+static attn_status finish_value(planner *p, attn_plan_value *v, const char *place)
+{
+    attn_shape_text text;
+    size_t items = v->batched ? p->plan->batch : 1;
+    if (!attn_product(v->shape.dim, v->shape.rank, &v->count) ||
+        !attn_mul(v->count, items, &v->bytes) || v->bytes > MAX_VALUE_BYTES / 4)
+        return attn_fail(p->err, ATTN_LIMIT,
+                         "%s: a value of shape %s, times a batch of %zu, is too large", place,
+                         attn_format_shape(&text, v->shape.dim, v->shape.rank), items);
+    if (v->count == 0)
+        return attn_fail(p->err, ATTN_BAD_MODEL, "%s: a value of shape %s has no elements", place,
+                         attn_format_shape(&text, v->shape.dim, v->shape.rank));
+    v->bytes *= 4;
+    v->used = true;
+    return ATTN_OK;
+}
+
+static size_t new_block(planner *p, size_t bytes, size_t first, size_t last)
+{
+    p->block[p->blocks] = (attn_block){.size = bytes, .first = first, .last = last};
+    return p->blocks++;
+}
+
+/* The value of a port before the first step, with the symbols bound. */
+static attn_status place_port(planner *p, const attn_port *port, bool batched)
+{
+    attn_plan_value *v = &p->plan->value[port->value];
+    v->shape = (attn_shape){.dtype = port->dtype, .rank = port->rank};
+    for (int i = 0; i < port->rank; i++) {
+        v->shape.dim[i] = (size_t)port->dim[i];
+        if (port->dim[i] > ATTN_SYMBOL_BASE) continue;
+        size_t symbol = (size_t)(ATTN_SYMBOL_BASE - port->dim[i]);
+        v->shape.dim[i] = p->symbol[symbol];
+        if (p->symbol[symbol] == 0)
+            return attn_fail(p->err, ATTN_BAD_MODEL,
+                             "state \"%s\": no input has the dimension \"%s\"", port->name,
+                             p->graph->symbol[symbol].name);
+    }
+    v->batched = batched;
+    ATTN_TRY(finish_value(p, v, port->name));
+    v->block = new_block(p, v->bytes, 0, p->last[port->value]);
+    return ATTN_OK;
+}
+
+static attn_status bind_input(planner *p, const attn_port *port, const attn_plan_input *input)
+{
+    attn_plan *plan = p->plan;
+    attn_shape_text text;
+    attn_format_shape(&text, input->dim, input->rank);
+    if (input->rank != port->rank)
+        return attn_fail(p->err, ATTN_BAD_INPUT, "input \"%s\": shape %s, expected rank %d",
+                         port->name, text.text, port->rank);
+    for (int i = 0; i < port->rank; i++) {
+        size_t have = input->dim[i], want = (size_t)port->dim[i];
+        if (port->dim[i] <= ATTN_SYMBOL_BASE) {
+            size_t s = (size_t)(ATTN_SYMBOL_BASE - port->dim[i]);
+            const attn_symbol *symbol = &p->graph->symbol[s];
+            if (have > symbol->max)
+                return attn_fail(p->err, ATTN_BAD_INPUT,
+                                 "input \"%s\": shape %s, but \"%s\" is at most %zu", port->name,
+                                 text.text, symbol->name, symbol->max);
+            if (!p->symbol[s]) p->symbol[s] = have;
+            want = p->symbol[s];
+        }
+        if (have != want)
+            return attn_fail(p->err, ATTN_BAD_INPUT,
+                             "input \"%s\": shape %s, expected %zu at dimension %d", port->name,
+                             text.text, want, i);
+    }
+    if (input->batch && plan->batch && input->batch != plan->batch)
+        return attn_fail(p->err, ATTN_BAD_INPUT,
+                         "input \"%s\" has a batch of %zu, another input one of %zu", port->name,
+                         input->batch, plan->batch);
+    if (input->batch) plan->batch = input->batch;
+    return ATTN_OK;
+}
+
+static attn_status place_ports(planner *p, const attn_plan_input *input)
+{
+    const attn_graph *g = p->graph;
+    bool any = false;
+    p->plan->batch = 0;
+    for (size_t i = 0; i < g->inputs; i++) ATTN_TRY(bind_input(p, &g->input[i], &input[i]));
+    any = p->plan->batch != 0;
+    if (!any) p->plan->batch = 1;
+    for (size_t i = 0; i < g->inputs; i++)
+        ATTN_TRY(place_port(p, &g->input[i], input[i].batch != 0));
+    for (size_t i = 0; i < g->states; i++) ATTN_TRY(place_port(p, &g->state[i], any));
+    return ATTN_OK;
+}
+
+/* ---- steps -------------------------------------------------------------------------------- */
+
+/* When each value is read for the last time; what leaves the graph is read after all steps. */
+static void find_last(planner *p)
+{
+    const attn_graph *g = p->graph;
+    for (size_t s = 0; s < p->plan->steps; s++) {
+        for (size_t i = 0; i < p->node[s].inputs; i++) p->last[p->node[s].in[i]] = s;
+        for (size_t i = 0; i < p->node[s].outputs; i++) p->last[p->node[s].out[i]] = s;
+    }
+    for (size_t i = 0; i < g->outputs; i++) p->last[g->output[i].value] = p->plan->steps;
+    for (size_t i = 0; i < g->states; i++) p->last[g->state[i].next] = p->plan->steps;
+}
+
+static attn_status infer_step(planner *p, attn_plan_step *step, attn_infer *c)
+{
+    attn_shape in[ATTN_MAX_OPERANDS], out[ATTN_MAX_OPERANDS + 1] = {0};
+    const attn_node *node = step->node;
+    bool batched = false;
+    for (size_t i = 0; i < node->inputs; i++) {
+        const attn_plan_value *v = &p->plan->value[node->in[i]];
+        in[i] = v->shape;
+        batched |= v->batched;
+    }
+    step->batch = batched ? p->plan->batch : 1;
+    *c = (attn_infer){.inputs = node->inputs,
+                      .in = in,
+                      .outputs = step->outputs,
+                      .out = out,
+                      .batch = step->batch,
+                      .workers = p->options->workers,
+                      .kernels = p->options->kernels,
+                      .symbols = p->symbol,
+                      .place = node->place,
+                      .err = p->err};
+    ATTN_TRY(node->layer->infer(c, node->params));
+    step->flops = c->flops * (double)step->batch;
+    for (size_t i = 0; i < step->outputs; i++) {
+        attn_plan_value *v = &p->plan->value[step->out_value[i]];
+        v->shape = out[i];
+        v->batched = batched;
+        ATTN_TRY(finish_value(p, v, node->place));
+    }
+    c->in = NULL;
+    c->out = NULL;
+    return ATTN_OK;
+}
+
+/* An in-place layer writes over its first input if nobody reads that any more. */
+static bool can_share(const planner *p, const attn_plan_step *step, size_t s)
+{
+    const attn_node *node = step->node;
+    if (!(node->layer->flags & ATTN_IN_PLACE) || node->inputs == 0) return false;
+    const attn_plan_value *in = &p->plan->value[node->in[0]];
+    const attn_plan_value *out = &p->plan->value[step->out_value[0]];
+    return in->bytes == out->bytes && in->batched == out->batched && p->block[in->block].last == s;
+}
+
+static attn_status place_step(planner *p, size_t s)
+{
+    attn_plan_step *step = &p->plan->step[s];
+    attn_infer c;
+    ATTN_TRY(infer_step(p, step, &c));
+    for (size_t i = 0; i < step->outputs; i++) {
+        attn_plan_value *v = &p->plan->value[step->out_value[i]];
+        size_t last = p->last[step->out_value[i]];
+        if (i == 0 && can_share(p, step, s)) {
+            v->block = p->plan->value[step->node->in[0]].block;
+            p->block[v->block].last = last;
+        } else {
+            v->block = new_block(p, v->bytes, s, last);
+        }
+    }
+    size_t worker = c.worker_scratch, all;
+    if (!attn_mul(worker, p->options->workers, &all) || c.scratch > MAX_VALUE_BYTES ||
+        all > MAX_VALUE_BYTES)
+        return attn_fail(p->err, ATTN_LIMIT, "%s: scratch of %zu and %zu bytes is too large",
+                         step->node->place, c.scratch, worker);
+    step->worker_scratch_size = worker;
+    step->scratch = new_block(p, c.scratch, s, s);
+    step->worker_scratch = new_block(p, all, s, s);
+    return ATTN_OK;
+}
+
+static attn_status make_steps(planner *p)
+{
+    attn_plan *plan = p->plan;
+    for (size_t s = 0; s < plan->steps; s++) {
+        attn_plan_step *step = &plan->step[s];
+        const attn_node *node = step->node = &p->node[s];
+        bool shows = p->options->keep_attention && (node->layer->flags & ATTN_SHOWS_WEIGHTS);
+        step->outputs = node->outputs + (shows && node->outputs == 1);
+        step->in = get(p, node->inputs, sizeof *step->in);
+        step->out = get(p, step->outputs, sizeof *step->out);
+        step->out_value = get(p, step->outputs, sizeof *step->out_value);
+        if (!step->in || !step->out || !step->out_value) return ATTN_NO_MEMORY;
+        memcpy(step->out_value, node->out, node->outputs * sizeof *node->out);
+        if (!shows) continue;
+        size_t value = node->outputs == 1 ? plan->values++ : node->out[1];
+        step->out_value[1] = value;
+        p->last[value] = plan->steps;
+        plan->kept_map[plan->kept++] = (struct attn_plan_kept){node, value};
+    }
+    return ATTN_OK;
+}
+
+/* Offsets for the blocks, and the operands of the steps but for their data. */
+static attn_status place_blocks(planner *p)
+{
+    attn_plan *plan = p->plan;
+    size_t *order = get(p, 2 * p->blocks, sizeof *order);
+    if (!order) return ATTN_NO_MEMORY;
+    if (!attn_plan_blocks(p->block, p->blocks, order, &plan->arena_bytes))
+        return attn_fail(p->err, ATTN_LIMIT, "the plan needs more bytes than can exist");
+    for (size_t i = 0; i < plan->values; i++)
+        if (plan->value[i].used) plan->value[i].offset = p->block[plan->value[i].block].offset;
+    for (size_t s = 0; s < plan->steps; s++) {
+        attn_plan_step *step = &plan->step[s];
+        step->scratch = p->block[step->scratch].offset;
+        step->worker_scratch = p->block[step->worker_scratch].offset;
+        for (size_t i = 0; i < step->node->inputs + step->outputs; i++) {
+            bool is_in = i < step->node->inputs;
+            size_t id = is_in ? step->node->in[i] : step->out_value[i - step->node->inputs];
+            attn_value *to = is_in ? &step->in[i] : &step->out[i - step->node->inputs];
+            const attn_plan_value *v = &plan->value[id];
+            *to = (attn_value){v->shape, v->count, v->batched ? v->count : 0, NULL};
+        }
+    }
+    return ATTN_OK;
+}
+
+static attn_status check_states(planner *p)
+{
+    const attn_graph *g = p->graph;
+    for (size_t i = 0; i < g->states; i++) {
+        const attn_plan_value *from = &p->plan->value[g->state[i].next];
+        const attn_plan_value *to = &p->plan->value[g->state[i].value];
+        attn_shape_text a, b;
+        if (from->bytes != to->bytes || from->shape.rank != to->shape.rank ||
+            from->shape.dtype != to->shape.dtype ||
+            memcmp(from->shape.dim, to->shape.dim, (size_t)to->shape.rank * sizeof(size_t)) != 0)
+            return attn_fail(p->err, ATTN_BAD_MODEL, "state \"%s\" is %s %s, its \"next\" is %s %s",
+                             g->state[i].name, attn_dtype_name(to->shape.dtype),
+                             attn_format_shape(&a, to->shape.dim, to->shape.rank),
+                             attn_dtype_name(from->shape.dtype),
+                             attn_format_shape(&b, from->shape.dim, from->shape.rank));
+        p->plan->state_bytes += to->bytes;
+    }
+    return ATTN_OK;
+}
+
+static attn_status build(planner *p, const attn_plan_input *input)
+{
+    const attn_graph *g = p->graph;
+    attn_plan *plan = p->plan;
+    bool fused = !p->options->no_fusion;
+    p->node = fused ? g->fused : g->node;
+    plan->steps = fused ? g->fused_nodes : g->nodes;
+    plan->values = g->values;
+    plan->inputs = g->inputs;
+    size_t most = g->values + plan->steps;
+    plan->value = get(p, most, sizeof *plan->value);
+    plan->step = get(p, plan->steps, sizeof *plan->step);
+    plan->kept_map = get(p, plan->steps, sizeof *plan->kept_map);
+    plan->input = get(p, g->inputs, sizeof *plan->input);
+    p->symbol = get(p, g->symbols, sizeof *p->symbol);
+    p->last = get(p, most, sizeof *p->last);
+    p->block = get(p, most + 2 * plan->steps, sizeof *p->block);
+    if (!plan->value || !plan->step || !plan->kept_map || !plan->input || !p->symbol || !p->last ||
+        !p->block)
+        return ATTN_NO_MEMORY;
+    memcpy(plan->input, input, g->inputs * sizeof *input);
+    find_last(p);
+    ATTN_TRY(make_steps(p));
+    ATTN_TRY(place_ports(p, input));
+    for (size_t s = 0; s < plan->steps; s++) ATTN_TRY(place_step(p, s));
+    ATTN_TRY(check_states(p));
+    return place_blocks(p);
+}
+
+attn_status attn_plan_build(attn_plan **out, const attn_graph *graph, const attn_plan_input *input,
+                            const attn_plan_options *options, attn_memory *memory, attn_error *err)
+{
+    void *fresh;
+    *out = NULL;
+    ATTN_TRY(attn_alloc(memory, sizeof(attn_plan), "a plan", &fresh, err));
+    attn_plan *plan = fresh;
+    *plan = (attn_plan){0};
+    attn_arena_init(&plan->arena, memory);
+    planner p = {.graph = graph, .options = options, .plan = plan, .err = err};
+    attn_status status = build(&p, input);
+    if (status) {
+        attn_plan_free(plan, memory);
+        return status;
+    }
+    *out = plan;
+    return ATTN_OK;
+}
+
+void attn_plan_free(attn_plan *plan, attn_memory *memory)
+{
+    if (!plan) return;
+    attn_arena_free(&plan->arena);
+    attn_release(memory, plan, sizeof *plan);
+}

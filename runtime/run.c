@@ -1,0 +1,123 @@
+/* attn_run: inputs into the arena, step after step, states out. Allocates nothing. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "runtime/session.h"
+
+#include <string.h>
+#include <time.h>
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int64_t read_integer(const attn_tensor *t, size_t i)
+{
+    int64_t wide;
+    int32_t narrow;
+    switch (t->dtype) {
+    case ATTN_I64:
+        memcpy(&wide, (const char *)t->data + i * 8, 8);
+        return wide;
+    case ATTN_I32:
+        memcpy(&narrow, (const char *)t->data + i * 4, 4);
+        return narrow;
+    default:
+        return ((const uint8_t *)t->data)[i];
+    }
+}
+
+static attn_status copy_integers(const attn_port *port, const attn_tensor *t, size_t count,
+                                 int32_t *to, attn_error *err)
+{
+    int64_t low = port->ranged ? port->low : INT32_MIN,
+            high = port->ranged ? port->high : INT32_MAX;
+    for (size_t i = 0; i < count; i++) {
+        int64_t value = read_integer(t, i);
+        if (value < low || value > high)
+            return attn_fail(err, ATTN_BAD_INPUT,
+                             "input \"%s\": element %zu is %lld, expected %lld to %lld", port->name,
+                             i, (long long)value, (long long)low, (long long)high);
+        to[i] = (int32_t)value;
+    }
+    return ATTN_OK;
+}
+
+static attn_status copy_inputs(attn_session *s, attn_error *err)
+{
+    const attn_graph *g = &s->model->graph;
+    for (size_t i = 0; i < g->inputs; i++) {
+        const attn_plan_value *v = &s->plan->value[g->input[i].value];
+        const attn_tensor *t = &s->input[i].value;
+        void *to = s->arena + v->offset;
+        size_t count = v->bytes / 4;
+        if (v->shape.dtype == ATTN_I32) {
+            ATTN_TRY(copy_integers(&g->input[i], t, count, to, err));
+        } else if (t->dtype == ATTN_F32) {
+            memcpy(to, t->data, v->bytes);
+        } else {
+            attn_weight view = {.dtype = t->dtype, .data = t->data};
+            attn_weight_to_f32(&view, 0, count, to);
+        }
+    }
+    return ATTN_OK;
+}
+
+/* The states, one after the other, between the session's buffer and the arena. */
+static void copy_states(attn_session *s, bool into_arena)
+{
+    const attn_graph *g = &s->model->graph;
+    char *at = s->state;
+    for (size_t i = 0; i < g->states; i++) {
+        const attn_plan_value *v = &s->plan->value[g->state[i].value];
+        const attn_plan_value *next = &s->plan->value[g->state[i].next];
+        if (into_arena)
+            memcpy(s->arena + v->offset, at, v->bytes);
+        else
+            memcpy(at, s->arena + next->offset, v->bytes);
+        at += v->bytes;
+    }
+}
+
+static void run_step(attn_session *s, attn_plan_step *step)
+{
+    const attn_node *node = step->node;
+    const attn_plan_value *value = s->plan->value;
+    for (size_t i = 0; i < node->inputs; i++)
+        step->in[i].data = s->arena + value[node->in[i]].offset;
+    for (size_t i = 0; i < step->outputs; i++)
+        step->out[i].data = s->arena + value[step->out_value[i]].offset;
+    attn_run_context c = {.in = step->in,
+                          .out = step->out,
+                          .outputs = step->outputs,
+                          .batch = step->batch,
+                          .kernels = s->model->kernels,
+                          .workers = attn_pool_workers(s->pool),
+                          .scratch = s->arena + step->scratch,
+                          .worker_scratch = s->arena + step->worker_scratch,
+                          .worker_scratch_size = step->worker_scratch_size,
+                          .parallel = attn_pool_run,
+                          .pool = s->pool};
+    node->layer->run(&c, node->params);
+}
+
+attn_status attn_run(attn_session *s, attn_error *err)
+{
+    if (!s->plan)
+        return attn_fail(err, ATTN_BAD_ARGUMENT,
+                         "attn_prepare is due: an input has been set since");
+    s->ran = false;
+    ATTN_TRY(copy_inputs(s, err));
+    copy_states(s, true);
+    for (size_t i = 0; i < s->plan->steps; i++) {
+        attn_plan_step *step = &s->plan->step[i];
+        double start = s->observer ? seconds_now() : 0;
+        run_step(s, step);
+        if (s->observer) s->observer(s->observer_user, step, seconds_now() - start);
+    }
+    copy_states(s, false);
+    s->ran = true;
+    return ATTN_OK;
+}

@@ -1,0 +1,280 @@
+#include "runtime/session.h"
+
+#include <string.h>
+
+enum { MAX_PLANS = 8, MAX_THREADS = 256 };
+
+attn_status attn_session_open(attn_session **out, const attn_model *model,
+                              const attn_session_options *options, attn_error *err)
+{
+    attn_session_options defaults = {0};
+    if (!options) options = &defaults;
+    *out = NULL;
+    unsigned threads = options->threads ? options->threads : attn_cpu_count();
+    if (threads > MAX_THREADS)
+        return attn_fail(err, ATTN_BAD_ARGUMENT, "%u threads, at most %d are possible", threads,
+                         MAX_THREADS);
+    attn_memory memory;
+    void *fresh;
+    attn_memory_init(&memory, &model->memory.allocator, options->max_memory);
+    ATTN_TRY(attn_alloc(&memory, sizeof(attn_session), "a session", &fresh, err));
+    attn_session *s = fresh;
+    *s = (attn_session){.model = model, .memory = memory, .options = *options};
+    attn_status status = attn_pool_open(&s->pool, threads, &s->memory, err);
+    if (status) {
+        attn_session_close(s);
+        return status;
+    }
+    *out = s;
+    return ATTN_OK;
+}
+
+void attn_session_close(attn_session *s)
+{
+    if (!s) return;
+    attn_pool_close(s->pool, &s->memory);
+    for (attn_plan *plan = s->plans, *next; plan; plan = next) {
+        next = plan->next;
+        attn_plan_free(plan, &s->memory);
+    }
+    for (size_t i = 0; i < ATTN_MAX_PORTS; i++)
+        attn_release(&s->memory, s->input[i].own, s->input[i].own_bytes);
+    attn_release(&s->memory, s->arena, s->arena_bytes);
+    attn_release(&s->memory, s->state, s->state_bytes);
+    attn_memory memory = s->memory;
+    attn_release(&memory, s, sizeof *s);
+}
+
+size_t attn_session_memory(const attn_session *s)
+{
+    return s->memory.used;
+}
+
+void attn_reset(attn_session *s)
+{
+    if (s->state) memset(s->state, 0, s->state_bytes);
+}
+
+/* ---- inputs ------------------------------------------------------------------------------- */
+
+static attn_status find_input(const attn_session *s, const char *name, size_t *index,
+                              attn_error *err)
+{
+    const attn_graph *g = &s->model->graph;
+    if (!name && g->inputs == 1) {
+        *index = 0;
+        return ATTN_OK;
+    }
+    for (size_t i = 0; name && i < g->inputs; i++)
+        if (strcmp(g->input[i].name, name) == 0) {
+            *index = i;
+            return ATTN_OK;
+        }
+    if (!name)
+        return attn_fail(err, ATTN_BAD_ARGUMENT, "model \"%s\" has %zu inputs: name one",
+                         s->model->name, g->inputs);
+    return attn_fail(err, ATTN_BAD_ARGUMENT,
+                     "model \"%s\" has no input \"%.80s\"; its first is \"%s\"", s->model->name,
+                     name, g->input[0].name);
+}
+
+attn_status attn_set_input(attn_session *s, const char *name, const attn_tensor *value,
+                           attn_error *err)
+{
+    size_t index, count;
+    ATTN_TRY(find_input(s, name, &index, err));
+    const attn_port *port = &s->model->graph.input[index];
+    attn_shape_text text;
+    if (value->rank < 0 || value->rank > ATTN_MAX_RANK)
+        return attn_fail(err, ATTN_BAD_INPUT, "input \"%s\": rank %d", port->name, value->rank);
+    attn_format_shape(&text, value->dim, value->rank);
+    if (!attn_dtype_size(value->dtype))
+        return attn_fail(err, ATTN_BAD_INPUT, "input \"%s\": unknown dtype %d", port->name,
+                         (int)value->dtype);
+    bool integer =
+        value->dtype != ATTN_F32 && value->dtype != ATTN_F16 && value->dtype != ATTN_BF16;
+    if (port->dtype == ATTN_I32 && !integer)
+        return attn_fail(err, ATTN_BAD_INPUT, "input \"%s\" is %s, expected integers", port->name,
+                         attn_dtype_name(value->dtype));
+    if (value->rank != port->rank && value->rank != port->rank + 1)
+        return attn_fail(err, ATTN_BAD_INPUT,
+                         "input \"%s\": shape %s, expected rank %d, or %d with a batch", port->name,
+                         text.text, port->rank, port->rank + 1);
+    if (!attn_product(value->dim, value->rank, &count) || count == 0 || count > SIZE_MAX / 8)
+        return attn_fail(err, ATTN_BAD_INPUT, "input \"%s\": shape %s has %s", port->name,
+                         text.text, count ? "too many elements" : "no elements");
+    s->input[index].value = *value;
+    s->input[index].set = true;
+    s->plan = NULL;
+    return ATTN_OK;
+}
+
+/* ---- prepare ------------------------------------------------------------------------------ */
+
+static attn_status describe_inputs(const attn_session *s, attn_plan_input *input, attn_error *err)
+{
+    const attn_graph *g = &s->model->graph;
+    for (size_t i = 0; i < g->inputs; i++) {
+        const attn_tensor *t = &s->input[i].value;
+        if (!s->input[i].set)
+            return attn_fail(err, ATTN_BAD_ARGUMENT, "input \"%s\" is not set", g->input[i].name);
+        int batch = t->rank > g->input[i].rank;
+        input[i] = (attn_plan_input){.rank = t->rank - batch, .batch = batch ? t->dim[0] : 0};
+        memcpy(input[i].dim, t->dim + batch, (size_t)input[i].rank * sizeof *t->dim);
+    }
+    return ATTN_OK;
+}
+
+/* Takes the plan for these inputs out of the list, or NULL. */
+static attn_plan *take_plan(attn_session *s, const attn_plan_input *input)
+{
+    size_t bytes = s->model->graph.inputs * sizeof *input;
+    for (attn_plan **at = &s->plans; *at; at = &(*at)->next)
+        if (memcmp((*at)->input, input, bytes) == 0) {
+            attn_plan *plan = *at;
+            *at = plan->next;
+            return plan;
+        }
+    return NULL;
+}
+
+static void drop_oldest(attn_session *s)
+{
+    size_t count = 0;
+    for (attn_plan **at = &s->plans; *at; at = &(*at)->next)
+        if (++count > MAX_PLANS) {
+            attn_plan_free(*at, &s->memory);
+            *at = NULL;
+            return;
+        }
+}
+
+/* A buffer of at least `bytes`; what it held is lost if it grows. */
+static attn_status reserve(attn_session *s, char **buffer, size_t *have, size_t bytes,
+                           const char *what, attn_error *err)
+{
+    void *fresh;
+    if (*buffer && *have >= bytes) return ATTN_OK;
+    attn_release(&s->memory, *buffer, *have);
+    *buffer = NULL;
+    *have = 0;
+    ATTN_TRY(attn_alloc(&s->memory, bytes, what, &fresh, err));
+    *buffer = fresh;
+    *have = bytes;
+    return ATTN_OK;
+}
+
+attn_status attn_prepare(attn_session *s, attn_error *err)
+{
+    attn_plan_input input[ATTN_MAX_PORTS];
+    memset(input, 0, sizeof input);
+    s->plan = NULL;
+    s->ran = false;
+    ATTN_TRY(describe_inputs(s, input, err));
+    attn_plan *plan = take_plan(s, input);
+    if (!plan) {
+        attn_plan_options options = {.workers = attn_pool_workers(s->pool),
+                                     .kernels = s->model->kernels,
+                                     .keep_attention = s->options.keep_attention,
+                                     .no_fusion = s->options.no_fusion};
+        ATTN_TRY(attn_plan_build(&plan, &s->model->graph, input, &options, &s->memory, err));
+    }
+    plan->next = s->plans;
+    s->plans = plan;
+    drop_oldest(s);
+    ATTN_TRY(
+        reserve(s, &s->arena, &s->arena_bytes, plan->arena_bytes, "the arena of activations", err));
+    if (plan->state_bytes != s->state_bytes || !s->state) {
+        attn_release(&s->memory, s->state, s->state_bytes);
+        s->state = NULL;
+        s->state_bytes = 0;
+        ATTN_TRY(reserve(s, &s->state, &s->state_bytes, plan->state_bytes, "the state", err));
+        attn_reset(s);
+    }
+    s->plan = plan;
+    return ATTN_OK;
+}
+
+/* ---- results ------------------------------------------------------------------------------ */
+
+static void describe_value(const attn_session *s, size_t id, attn_tensor *out)
+{
+    const attn_plan_value *v = &s->plan->value[id];
+    *out = (attn_tensor){.dtype = v->shape.dtype, .data = s->arena + v->offset};
+    if (v->batched && s->plan->input[0].batch + s->plan->batch > 1)
+        out->dim[out->rank++] = s->plan->batch;
+    for (int i = 0; i < v->shape.rank && out->rank < ATTN_MAX_RANK; i++)
+        out->dim[out->rank++] = v->shape.dim[i];
+}
+
+static attn_status find_output(const attn_session *s, const char *name, const attn_port **out,
+                               attn_error *err)
+{
+    const attn_graph *g = &s->model->graph;
+    if (!s->plan || !s->ran)
+        return attn_fail(err, ATTN_BAD_ARGUMENT, "there is no result before attn_run");
+    for (size_t i = 0; i < g->outputs; i++)
+        if (name ? strcmp(g->output[i].name, name) == 0 : g->outputs == 1) {
+            *out = &g->output[i];
+            return ATTN_OK;
+        }
+    if (!name)
+        return attn_fail(err, ATTN_BAD_ARGUMENT, "model \"%s\" has %zu outputs: name one",
+                         s->model->name, g->outputs);
+    return attn_fail(err, ATTN_BAD_ARGUMENT,
+                     "model \"%s\" has no output \"%.80s\"; its first is \"%s\"", s->model->name,
+                     name, g->output[0].name);
+}
+
+attn_status attn_output(const attn_session *s, const char *name, attn_tensor *out, attn_error *err)
+{
+    const attn_port *port;
+    ATTN_TRY(find_output(s, name, &port, err));
+    describe_value(s, port->value, out);
+    return ATTN_OK;
+}
+
+size_t attn_map_count(const attn_session *s)
+{
+    return s->plan && s->ran ? s->plan->kept : 0;
+}
+
+attn_status attn_get_map(const attn_session *s, size_t index, attn_map *map, attn_error *err)
+{
+    if (index >= attn_map_count(s))
+        return attn_fail(err, ATTN_BAD_ARGUMENT, "attention map %zu of %zu", index,
+                         attn_map_count(s));
+    map->node = s->plan->kept_map[index].node->name;
+    describe_value(s, s->plan->kept_map[index].value, &map->weights);
+    return ATTN_OK;
+}
+
+attn_status attn_top(const attn_session *s, const char *name, size_t item, size_t k,
+                     attn_class *top, size_t *count, attn_error *err)
+{
+    const attn_port *port;
+    *count = 0;
+    ATTN_TRY(find_output(s, name, &port, err));
+    const attn_plan_value *v = &s->plan->value[port->value];
+    if (v->shape.rank != 1 || v->shape.dtype != ATTN_F32)
+        return attn_fail(err, ATTN_BAD_ARGUMENT, "output \"%s\" is no row of logits", port->name);
+    if (item >= (v->batched ? s->plan->batch : 1))
+        return attn_fail(err, ATTN_BAD_ARGUMENT, "output \"%s\" has no item %zu", port->name, item);
+    const float *logits =
+        (const float *)(s->arena + v->offset) + (v->batched ? item * v->count : 0);
+    const attn_kernels *kernels = s->model->kernels;
+    float max = kernels->max(logits, v->count), sum = 0;
+    for (size_t i = 0; i < v->count; i++) {
+        float e = logits[i] - max;
+        kernels->unary(ATTN_EXP, &e, &e, 1);
+        sum += e;
+        /* Insertion: the list stays sorted, and an equal one of lower index stays in front. */
+        size_t at = *count < k ? (*count)++ : k;
+        if (at == k && (k == 0 || !(e > top[k - 1].probability))) continue;
+        if (at == k) at--;
+        for (; at > 0 && e > top[at - 1].probability; at--) top[at] = top[at - 1];
+        top[at] = (attn_class){i, i < port->label_count ? port->labels[i] : NULL, e};
+    }
+    for (size_t i = 0; i < *count; i++) top[i].probability /= sum;
+    return ATTN_OK;
+}
