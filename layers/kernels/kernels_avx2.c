@@ -1,0 +1,18 @@
+/* The kernels for AVX2 and FMA: 12 of 16 registers are accumulators. */
+#include "layers/kernels/levels.h"
+
+#if defined(__x86_64__)
+#define VEC_AVX2
+#define LEVEL avx2
+#define TILE_ROWS 6
+#define TILE_VECTORS 2
+#include "layers/kernels/vec.h"
+
+#include "layers/kernels/math.inc"
+#include "layers/kernels/row.inc"
+
+#include "layers/kernels/gemm.inc"
+
+#include "layers/kernels/table.inc"
+
+#endif

@@ -1,0 +1,18 @@
+/* The kernels for AVX-512 (F, BW, DQ, VL): 24 of 32 registers are accumulators. */
+#include "layers/kernels/levels.h"
+
+#if defined(__x86_64__)
+#define VEC_AVX512
+#define LEVEL avx512
+#define TILE_ROWS 12
+#define TILE_VECTORS 2
+#include "layers/kernels/vec.h"
+
+#include "layers/kernels/math.inc"
+#include "layers/kernels/row.inc"
+
+#include "layers/kernels/gemm.inc"
+
+#include "layers/kernels/table.inc"
+
+#endif

@@ -1,0 +1,18 @@
+/* The kernels for NEON on aarch64: 24 of 32 registers are accumulators. */
+#include "layers/kernels/levels.h"
+
+#if defined(__aarch64__)
+#define VEC_NEON
+#define LEVEL neon
+#define TILE_ROWS 6
+#define TILE_VECTORS 4
+#include "layers/kernels/vec.h"
+
+#include "layers/kernels/math.inc"
+#include "layers/kernels/row.inc"
+
+#include "layers/kernels/gemm.inc"
+
+#include "layers/kernels/table.inc"
+
+#endif

@@ -1,0 +1,15 @@
+/* The kernels in plain C: what every other level must equal, bit for bit. */
+#include "layers/kernels/levels.h"
+
+#define VEC_SCALAR
+#define LEVEL scalar
+#define TILE_ROWS 4
+#define TILE_VECTORS 16
+#include "layers/kernels/vec.h"
+
+#include "layers/kernels/math.inc"
+#include "layers/kernels/row.inc"
+
+#include "layers/kernels/gemm.inc"
+
+#include "layers/kernels/table.inc"
