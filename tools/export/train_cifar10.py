@@ -1,6 +1,6 @@
 """Trains the bundled CIFAR-10 model, `models/cifar10_cct`, on a CPU with two cores in one to two hours.
 
-    python tools/export/train_cifar10.py --data cifar10_jpeg.tar.gz --work build/cifar10 --out models/cifar10_cct
+    python tools/export/train_cifar10.py --data cifar10_jpeg.tar.gz
 
 The model is a compact convolutional transformer (Hassani et al. 2021, arXiv:2104.05704; see `cct.py`),
 the data CIFAR-10 (Krizhevsky 2009). What was chosen, and why:
