@@ -201,8 +201,7 @@ static void describe_value(const attn_session *s, size_t id, attn_tensor *out)
 {
     const attn_plan_value *v = &s->plan->value[id];
     *out = (attn_tensor){.dtype = v->shape.dtype, .data = s->arena + v->offset};
-    if (v->batched && s->plan->input[0].batch + s->plan->batch > 1)
-        out->dim[out->rank++] = s->plan->batch;
+    if (v->batched) out->dim[out->rank++] = s->plan->batch;
     for (int i = 0; i < v->shape.rank && out->rank < ATTN_MAX_RANK; i++)
         out->dim[out->rank++] = v->shape.dim[i];
 }
