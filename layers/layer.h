@@ -175,7 +175,8 @@ typedef void (*attn_task)(void *arg, size_t task, size_t worker);
 typedef struct attn_run_context {
     const attn_value *in;
     attn_value *out;
-    size_t batch; /* items of out: 1 if out is not batched */
+    size_t outputs; /* of out */
+    size_t batch;   /* items of out: 1 if out is not batched */
     const attn_kernels *kernels;
     size_t workers;
     void *scratch; /* 64-byte aligned, as many bytes as infer asked for */
