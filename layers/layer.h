@@ -180,7 +180,7 @@ typedef struct attn_run_context {
     const attn_value *in;
     attn_value *out;
     size_t outputs; /* the node's, or one more (ATTN_SHOWS_WEIGHTS) */
-    size_t batch; /* items of out: 1 if out is not batched */
+    size_t batch;   /* items of out: 1 if out is not batched */
     const attn_kernels *kernels;
     size_t workers;
     void *scratch; /* 64-byte aligned, as many bytes as infer asked for */
@@ -224,7 +224,7 @@ static inline size_t attn_split(size_t count, size_t grain, size_t workers, size
 /* ---- the layer --------------------------------------------------------------------------- */
 
 enum {
-    ATTN_IN_PLACE = 1, /* out[0] may be the very buffer of in[0], if their sizes are equal */
+    ATTN_IN_PLACE = 1,      /* out[0] may be the very buffer of in[0], if their sizes are equal */
     ATTN_SHOWS_WEIGHTS = 2, /* one more output than the node names is possible: the attention
                                weights, which the runtime asks for to keep them */
 };

@@ -1,0 +1,68 @@
+/* Step 4: the weights pick or mix the values. Shared by the layers `select` and `attention`.
+ *
+ *   w: [heads, q_len, k_len]    v: [k_len, kv_heads * v_dim]    y: [q_len, heads * v_dim]
+ *
+ * y of query i, head h: sum over j of w[h][i][j] v[j][h / (heads / kv_heads)], where `top_k`,
+ * `hard` and `threshold` first set the weights of the keys that they drop to 0. */
+#ifndef ATTN_SELECT_H
+#define ATTN_SELECT_H
+
+#include "layers/blocks.h"
+
+typedef enum attn_select_kind {
+    ATTN_SELECT_WEIGHTED,  /* all of them */
+    ATTN_SELECT_TOP_K,     /* the k largest weights; of equal ones the first */
+    ATTN_SELECT_HARD,      /* the largest, with weight 1; of equal ones the first */
+    ATTN_SELECT_THRESHOLD, /* the weights of at least `threshold` */
+} attn_select_kind;
+
+typedef struct attn_select_params {
+    int kind;        /* attn_select_kind */
+    size_t kv_heads; /* 0: as many as w has heads */
+    size_t k;
+    float threshold;
+    bool renormalize; /* top_k, threshold: divide what is kept by its sum */
+} attn_select_params;
+
+typedef struct attn_select_size {
+    size_t heads, kv_heads, q_len, k_len, v_dim;
+} attn_select_size;
+
+/* Reads the attributes but kv_heads; kind_key is "kind" or "select". */
+attn_status attn_select_parse(attn_reader *r, const char *kind_key, attn_select_params *p);
+
+/* Checks the values, input `v`, against the shape of the weights [heads, q_len, k_len]. */
+attn_status attn_select_check(attn_infer *c, const attn_select_params *p, const attn_shape *w,
+                              size_t v, attn_select_size *size);
+
+/* Floats of one prepared value head; whole cache lines. false on overflow. */
+bool attn_select_value_floats(const attn_kernels *kernels, const attn_select_params *p,
+                              const attn_select_size *size, size_t *floats);
+/* Floats that a worker needs to make a row of n weights sparse. */
+size_t attn_select_worker_floats(const attn_select_params *p, size_t n);
+
+/* A run of this step: attn_select_begin, then prepare every value head, then the blocks. */
+typedef struct attn_select_run {
+    const attn_select_params *p;
+    attn_select_size size;
+    const attn_kernels *kernels;
+    const attn_value *v, *y;
+    size_t value_items;  /* items of v with data of their own */
+    size_t value_floats; /* of one prepared value head; 0 if there is nothing to prepare */
+    float *values;       /* [value_items, kv_heads, value_floats] */
+} attn_select_run;
+
+/* values: room for batch * kv_heads * value_floats. heads, q_len: of the weights. */
+void attn_select_begin(attn_select_run *s, const attn_run_context *c, const attn_select_params *p,
+                       size_t heads, size_t q_len, const attn_value *v, float *values);
+size_t attn_select_prepare_tasks(const attn_select_run *s);
+void attn_select_prepare(const attn_select_run *s, size_t task);
+
+/* Sets the weights of dropped keys to 0 and renormalizes, in place; nothing for `weighted`.
+ * w: [rows, n]. A row with a NaN stays as it is. */
+void attn_select_sparsify(const attn_kernels *kernels, const attn_select_params *p, float *w,
+                          size_t rows, size_t n, float *worker_scratch);
+/* Writes the block's rows of y. w: [block.rows, k_len], sparsified. */
+void attn_select_block(const attn_select_run *s, const attn_block *block, const float *w);
+
+#endif

@@ -1,0 +1,56 @@
+/* attn: the command line. One file per command. */
+#include "tools/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *what;
+} commands[] = {
+    {"classify", cmd_classify, "labels of images, with probabilities and a heat map"},
+    {"run", cmd_run, "raw tensors in and out, any model"},
+    {"trace", cmd_trace,
+     "the five steps, layer by layer; first layer that differs from a reference"},
+    {"explain", cmd_explain, "every attention map as a picture"},
+    {"describe", cmd_describe, "the model's description, ready to be saved and edited"},
+    {"inspect", cmd_inspect, "layers, weights and memory"},
+    {"check", cmd_check, "everything validated, nothing run"},
+    {"bench", cmd_bench, "latency, throughput, time per layer"},
+};
+
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_help(FILE *to)
+{
+    fprintf(to, "attn %s: runs small attention models\n\nusage: attn COMMAND MODEL ...\n\n",
+            attn_version());
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].what);
+    fprintf(
+        to,
+        "\nMODEL is a folder (attn.json, or a Hugging Face folder) or a description file.\n"
+        "All take --threads N, --max-mem SIZE, --json, --quiet; attn COMMAND --help says more.\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("attn %s\n", attn_version());
+        return EXIT_DONE;
+    }
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, argv[1]) == 0) return commands[i].run(argc - 2, argv + 2);
+    fprintf(stderr, "attn: there is no command \"%s\"; attn --help lists them\n", argv[1]);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,193 @@
+/* attn bench: how long one run takes. */
+#include "tools/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct bench {
+    cli c;
+    size_t runs;
+    bool profile;
+    cli_list shapes; /* NAME=4x16 for inputs with open dimensions */
+    attn_model *model;
+    attn_session *session;
+    double *step_seconds; /* [steps], sums */
+    size_t at;
+} bench;
+
+/* Numbers without a pattern, the same in each run of the program. */
+static void fill_random(attn_tensor *t, size_t count, const attn_port *port)
+{
+    uint32_t seed = 1;
+    for (size_t i = 0; i < count; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        if (t->dtype == ATTN_F32)
+            ((float *)t->data)[i] = (float)(seed >> 8) / 8388608.0f - 1;
+        else
+            ((int32_t *)t->data)[i] =
+                port->ranged
+                    ? (int32_t)(port->low + (long)(seed >> 8) % (port->high - port->low + 1))
+                    : (int32_t)(seed >> 31);
+    }
+}
+
+/* The sizes of an input: the description's, or those of --input NAME=4x16. */
+static attn_status input_shape(const bench *b, const attn_port *port, attn_tensor *t,
+                               attn_error *err)
+{
+    const char *given = NULL;
+    size_t length = strlen(port->name);
+    for (size_t i = 0; i < b->shapes.count; i++)
+        if (strncmp(b->shapes.item[i], port->name, length) == 0 && b->shapes.item[i][length] == '=')
+            given = b->shapes.item[i] + length + 1;
+    t->rank = port->rank;
+    for (int d = 0; d < port->rank && !given; d++) {
+        if (port->dim[d] <= ATTN_SYMBOL_BASE)
+            return attn_fail(
+                err, ATTN_BAD_ARGUMENT,
+                "input \"%s\" has the open dimension \"%s\": give --input %s=SIZExSIZE", port->name,
+                b->model->graph.symbol[ATTN_SYMBOL_BASE - port->dim[d]].name, port->name);
+        t->dim[d] = (size_t)port->dim[d];
+    }
+    for (t->rank = given ? 0 : t->rank; given;) {
+        char *end;
+        unsigned long size = *given >= '0' && *given <= '9' ? strtoul(given, &end, 10) : 0;
+        if (size == 0 || size > 1ul << 31 || t->rank == ATTN_MAX_RANK || (*end && *end != 'x'))
+            return attn_fail(err, ATTN_BAD_ARGUMENT, "--input %s: \"%s\" is no shape such as 4x16",
+                             port->name, given);
+        t->dim[t->rank++] = size;
+        given = *end ? end + 1 : NULL;
+    }
+    return ATTN_OK;
+}
+
+static attn_status set_random(bench *b, attn_tensor *tensor, size_t *bytes, attn_error *err)
+{
+    const attn_graph *g = &b->model->graph;
+    for (size_t i = 0; i < g->inputs; i++) {
+        size_t count;
+        attn_tensor *t = &tensor[i];
+        t->dtype = g->input[i].dtype;
+        ATTN_TRY(input_shape(b, &g->input[i], t, err));
+        if (!attn_product(t->dim, t->rank, &count) || !attn_mul(count, 4, &bytes[i]))
+            return attn_fail(err, ATTN_LIMIT, "input \"%s\" is too large", g->input[i].name);
+        attn_status status = attn_alloc(cli_memory(), bytes[i], "an input", &t->data, err);
+        if (status) {
+            bytes[i] = 0;
+            return status;
+        }
+        fill_random(t, count, &g->input[i]);
+        ATTN_TRY(attn_set_input(b->session, g->input[i].name, t, err));
+    }
+    return attn_prepare(b->session, err);
+}
+
+static void observe(void *user, const attn_plan_step *step, double seconds)
+{
+    bench *b = user;
+    (void)step;
+    b->step_seconds[b->at++] += seconds;
+}
+
+static int compare_double(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void print_profile(const bench *b)
+{
+    const attn_plan *plan = b->session->plan;
+    attn_shape_text shape;
+    double total = 0;
+    for (size_t s = 0; s < plan->steps; s++) total += b->step_seconds[s];
+    printf("\n%10s %6s %8s  %-16s %-14s %s\n", "us", "share", "GFLOP/s", "layer", "shape", "name");
+    for (size_t s = 0; s < plan->steps; s++) {
+        const attn_plan_step *step = &plan->step[s];
+        double each = b->step_seconds[s] / (double)b->runs;
+        printf("%10.1f %5.1f%% %8.1f  %-16s %-14s %s\n", each * 1e6,
+               100 * b->step_seconds[s] / total, each > 0 ? 2e-9 * step->flops / each : 0,
+               step->node->layer->name,
+               attn_format_shape(&shape, step->out[0].shape.dim, step->out[0].shape.rank),
+               step->node->name);
+    }
+}
+
+static int report(const bench *b, double *seconds)
+{
+    double flops = 0;
+    for (size_t s = 0; s < b->session->plan->steps; s++)
+        flops += 2 * b->session->plan->step[s].flops;
+    qsort(seconds, b->runs, sizeof *seconds, compare_double);
+    double median = seconds[b->runs / 2], p95 = seconds[(b->runs - 1) * 95 / 100];
+    if (b->c.json) {
+        cJSON *root = cJSON_CreateObject();
+        cJSON_AddStringToObject(root, "model", b->model->name);
+        cJSON_AddStringToObject(root, "kernels", b->model->kernels->name);
+        cJSON_AddNumberToObject(root, "threads", (double)attn_pool_workers(b->session->pool));
+        cJSON_AddNumberToObject(root, "runs", (double)b->runs);
+        cJSON_AddNumberToObject(root, "median_ms", median * 1e3);
+        cJSON_AddNumberToObject(root, "p95_ms", p95 * 1e3);
+        cJSON_AddNumberToObject(root, "min_ms", seconds[0] * 1e3);
+        cJSON_AddNumberToObject(root, "max_ms", seconds[b->runs - 1] * 1e3);
+        cJSON_AddNumberToObject(root, "gflops", flops / median * 1e-9);
+        return cli_print_json(root, EXIT_DONE);
+    }
+    printf("%s on %s, %zu thread(s), %zu runs\n", b->model->name, b->model->kernels->name,
+           attn_pool_workers(b->session->pool), b->runs);
+    printf("median %.3f ms, p95 %.3f, min %.3f, max %.3f; %.1f GFLOP/s\n", median * 1e3, p95 * 1e3,
+           seconds[0] * 1e3, seconds[b->runs - 1] * 1e3, flops / median * 1e-9);
+    if (b->profile) print_profile(b);
+    return EXIT_DONE;
+}
+
+static attn_status measure(bench *b, double *seconds, attn_error *err)
+{
+    ATTN_TRY(attn_run(b->session, err)); /* warm: touches memory, wakes the pool */
+    if (b->profile) {
+        b->session->observer = observe;
+        b->session->observer_user = b;
+    }
+    for (size_t i = 0; i < b->runs; i++) {
+        double start = cli_seconds();
+        b->at = 0;
+        ATTN_TRY(attn_run(b->session, err));
+        seconds[i] = cli_seconds() - start;
+        cli_progress(&b->c, i + 1, b->runs);
+    }
+    return ATTN_OK;
+}
+
+int cmd_bench(int argc, char **argv)
+{
+    bench b = {.c = {.command = "bench",
+                     .usage = "MODEL [--input NAME=SIZExSIZE ...] [--runs N] [--profile]"},
+               .runs = 50};
+    attn_tensor tensor[ATTN_MAX_PORTS] = {{0}};
+    size_t bytes[ATTN_MAX_PORTS] = {0};
+    const cli_option options[] = {{"--input", CLI_LIST, &b.shapes, 0, 0},
+                                  {"--runs", CLI_NUMBER, &b.runs, 1, 1000000},
+                                  {"--profile", CLI_FLAG, &b.profile, 0, 0},
+                                  {0}};
+    int status;
+    attn_error err;
+    if (!cli_options(&b.c, argc, argv, options, &status)) return status;
+    if (b.c.count != 1) return cli_usage(&b.c, "one model is needed, found %zu", b.c.count);
+    if (cli_open(&b.c, b.c.argument[0], NULL, &b.model, &b.session, &err)) return cli_error(&err);
+    double *seconds = calloc(b.runs, sizeof *seconds);
+    attn_status failed = set_random(&b, tensor, bytes, &err);
+    size_t steps = b.session->plan ? b.session->plan->steps : 1;
+    b.step_seconds = calloc(steps, sizeof *b.step_seconds);
+    if (!failed && (!seconds || !b.step_seconds))
+        failed = attn_fail(&err, ATTN_NO_MEMORY, "out of memory for %zu runs", b.runs);
+    if (!failed) failed = measure(&b, seconds, &err);
+    status = failed ? cli_error(&err) : report(&b, seconds);
+    free(seconds);
+    free(b.step_seconds);
+    for (size_t i = 0; i < ATTN_MAX_PORTS; i++)
+        attn_release(cli_memory(), tensor[i].data, bytes[i]);
+    attn_session_close(b.session);
+    attn_model_close(b.model);
+    return status;
+}

@@ -1,0 +1,233 @@
+/* attn describe, inspect, check: what a model is, without running it. */
+#include "tools/cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- describe ----------------------------------------------------------------------------- */
+
+static int describe(const attn_model *names, const attn_found *found)
+{
+    if (found->builtin) {
+        fwrite(found->builtin->text, 1, found->builtin->length, stdout);
+    } else {
+        attn_file file;
+        attn_error err;
+        if (attn_file_map(&file, names->description_name, &err)) return cli_error(&err);
+        fwrite(file.data, 1, file.size, stdout);
+        attn_file_unmap(&file);
+    }
+    if (fflush(stdout) == 0) return EXIT_DONE;
+    fprintf(stderr, "attn: standard output: %s\n", strerror(errno));
+    return EXIT_BAD;
+}
+
+int cmd_describe(int argc, char **argv)
+{
+    cli c = {.command = "describe", .usage = "MODEL"};
+    const cli_option options[] = {{0}};
+    int status;
+    attn_error err;
+    attn_found found;
+    if (!cli_options(&c, argc, argv, options, &status)) return status;
+    if (c.count != 1) return cli_usage(&c, "one model is needed, found %zu", c.count);
+    /* Only the search: a description is also wanted when the weights do not fit it. */
+    attn_model names = {.packed = NULL};
+    attn_memory_init(&names.memory, NULL, c.max_memory);
+    attn_arena_init(&names.arena, &names.memory);
+    status = attn_find_description(&names, c.argument[0], &found, &err) ? cli_error(&err)
+                                                                        : describe(&names, &found);
+    attn_found_free(&found);
+    attn_arena_free(&names.arena);
+    return status;
+}
+
+/* ---- inspect and check -------------------------------------------------------------------- */
+
+static bool is_used(const attn_model *m, const attn_weight *w)
+{
+    for (size_t i = 0; i < m->params.count; i++)
+        if (m->params.param[i]->source == w) return true;
+    return false;
+}
+
+typedef struct totals {
+    size_t parameters, used_parameters, unused, bytes;
+} totals;
+
+static totals count_weights(const attn_model *m)
+{
+    totals t = {0};
+    for (size_t i = 0; i < m->weights.count; i++) {
+        const attn_weight *w = &m->weights.list[i];
+        size_t count = 0;
+        attn_product(w->dim, w->rank, &count);
+        t.parameters += count;
+        t.bytes += w->bytes;
+        if (is_used(m, w))
+            t.used_parameters += count;
+        else
+            t.unused++;
+    }
+    return t;
+}
+
+static const char *port_shape(const attn_model *m, const attn_port *port, char *text, size_t size)
+{
+    size_t used = (size_t)snprintf(text, size, "[");
+    for (int i = 0; i < port->rank && used < size; i++)
+        used +=
+            port->dim[i] <= ATTN_SYMBOL_BASE
+                ? (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "",
+                                   m->graph.symbol[ATTN_SYMBOL_BASE - port->dim[i]].name)
+                : (size_t)snprintf(text + used, size - used, "%s%ld", i ? ", " : "", port->dim[i]);
+    if (used < size) snprintf(text + used, size - used, "]");
+    return text;
+}
+
+/* The plan for a batch of one, if no dimension is left open. */
+static attn_plan *plan_once(attn_model *m, attn_error *err)
+{
+    attn_plan_input input[ATTN_MAX_PORTS];
+    attn_plan *plan = NULL;
+    memset(input, 0, sizeof input);
+    for (size_t i = 0; i < m->graph.inputs; i++) {
+        const attn_port *port = &m->graph.input[i];
+        input[i].rank = port->rank;
+        for (int d = 0; d < port->rank; d++) {
+            if (port->dim[d] <= ATTN_SYMBOL_BASE) return NULL;
+            input[i].dim[d] = (size_t)port->dim[d];
+        }
+    }
+    attn_plan_options options = {.workers = 1, .kernels = m->kernels};
+    attn_plan_build(&plan, &m->graph, input, &options, cli_memory(), err);
+    return plan;
+}
+
+static double plan_flops(const attn_plan *plan)
+{
+    double flops = 0;
+    for (size_t s = 0; s < plan->steps; s++) flops += plan->step[s].flops;
+    return flops;
+}
+
+static void print_plan(const attn_plan *plan)
+{
+    attn_shape_text shape;
+    printf("\n%-4s %-16s %-16s %10s  %s\n", "step", "layer", "shape", "Mmul-add", "name");
+    for (size_t s = 0; s < plan->steps; s++) {
+        const attn_plan_step *step = &plan->step[s];
+        printf("%-4zu %-16s %-16s %10.3f  %s\n", s, step->node->layer->name,
+               attn_format_shape(&shape, step->out[0].shape.dim, step->out[0].shape.rank),
+               step->flops / 1e6, step->node->name);
+    }
+    printf("\narena %zu bytes, %.3f million multiply-adds (one thread, batch of 1)\n",
+           plan->arena_bytes, plan_flops(plan) / 1e6);
+}
+
+static void print_model(const attn_model *m, const attn_plan *plan)
+{
+    totals t = count_weights(m);
+    char text[160];
+    printf("model        %s\ndescription  %s\n", m->name, m->description_name);
+    if (m->weights_name)
+        printf("weights      %s: %zu tensors, %zu parameters, %zu bytes\n", m->weights_name,
+               m->weights.count, t.parameters, t.bytes);
+    printf("memory       %zu bytes of the model's own, weights packed for %s\n", m->memory.used,
+           m->kernels->name);
+    for (size_t i = 0; i < m->graph.inputs; i++)
+        printf("input        %s %s %s\n", m->graph.input[i].name,
+               attn_dtype_name(m->graph.input[i].dtype),
+               port_shape(m, &m->graph.input[i], text, sizeof text));
+    for (size_t i = 0; i < m->graph.outputs; i++)
+        printf("output       %s%s\n", m->graph.output[i].name,
+               m->graph.output[i].kind == ATTN_KIND_CLASSES ? " (classes)" : "");
+    for (size_t i = 0; i < m->graph.states; i++)
+        printf("state        %s %s\n", m->graph.state[i].name,
+               port_shape(m, &m->graph.state[i], text, sizeof text));
+    if (plan) print_plan(plan);
+}
+
+static void print_unused(const attn_model *m)
+{
+    attn_shape_text shape;
+    for (size_t i = 0; i < m->weights.count; i++) {
+        const attn_weight *w = &m->weights.list[i];
+        if (!is_used(m, w))
+            printf("unused       %s %s %s\n", w->name, attn_dtype_name(w->dtype),
+                   attn_format_shape(&shape, w->dim, w->rank));
+    }
+}
+
+static cJSON *model_json(const attn_model *m, const attn_plan *plan)
+{
+    totals t = count_weights(m);
+    cJSON *root = cJSON_CreateObject(), *unused = cJSON_CreateArray();
+    cJSON_AddStringToObject(root, "model", m->name);
+    cJSON_AddStringToObject(root, "description", m->description_name);
+    cJSON_AddNumberToObject(root, "tensors", (double)m->weights.count);
+    cJSON_AddNumberToObject(root, "parameters", (double)t.parameters);
+    cJSON_AddNumberToObject(root, "model_bytes", (double)m->memory.used);
+    if (plan) {
+        cJSON_AddNumberToObject(root, "arena_bytes", (double)plan->arena_bytes);
+        cJSON_AddNumberToObject(root, "multiply_adds", plan_flops(plan));
+        cJSON *steps = cJSON_AddArrayToObject(root, "steps");
+        for (size_t s = 0; s < plan->steps; s++) {
+            const attn_plan_step *step = &plan->step[s];
+            cJSON *entry = cJSON_CreateObject();
+            cJSON_AddStringToObject(entry, "node", step->node->name);
+            cJSON_AddStringToObject(entry, "layer", step->node->layer->name);
+            cJSON_AddItemToObject(entry, "shape",
+                                  cli_shape_json(step->out[0].shape.dim, step->out[0].shape.rank));
+            cJSON_AddNumberToObject(entry, "multiply_adds", step->flops);
+            cJSON_AddItemToArray(steps, entry);
+        }
+    }
+    for (size_t i = 0; i < m->weights.count; i++)
+        if (!is_used(m, &m->weights.list[i]))
+            cJSON_AddItemToArray(unused, cJSON_CreateString(m->weights.list[i].name));
+    cJSON_AddItemToObject(root, "unused", unused);
+    return root;
+}
+
+static int look(int argc, char **argv, const char *command, bool whole)
+{
+    cli c = {.command = command, .usage = "MODEL"};
+    const cli_option options[] = {{0}};
+    int status;
+    attn_error err = {0};
+    attn_model *model;
+    if (!cli_options(&c, argc, argv, options, &status)) return status;
+    if (c.count != 1) return cli_usage(&c, "one model is needed, found %zu", c.count);
+    attn_model_options model_options = {.max_memory = c.max_memory};
+    if (attn_model_open(&model, c.argument[0], &model_options, &err)) return cli_error(&err);
+    attn_plan *plan = plan_once(model, &err);
+    if (err.status) {
+        status = cli_error(&err);
+    } else if (plan && c.max_memory && plan->arena_bytes > c.max_memory - model->memory.used) {
+        attn_fail(&err, ATTN_LIMIT,
+                  "%s: %zu bytes of the model and an arena of %zu exceed --max-mem %zu",
+                  c.argument[0], model->memory.used, plan->arena_bytes, c.max_memory);
+        status = cli_error(&err);
+    } else if (c.json) {
+        status = cli_print_json(model_json(model, plan), EXIT_DONE);
+    } else {
+        if (whole) print_model(model, plan);
+        print_unused(model);
+        if (!whole) printf("%s: ok, %zu layers\n", c.argument[0], model->graph.nodes);
+    }
+    attn_plan_free(plan, cli_memory());
+    attn_model_close(model);
+    return status;
+}
+
+int cmd_inspect(int argc, char **argv)
+{
+    return look(argc, argv, "inspect", true);
+}
+
+int cmd_check(int argc, char **argv)
+{
+    return look(argc, argv, "check", false);
+}

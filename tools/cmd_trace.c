@@ -1,0 +1,292 @@
+/* attn trace: one run, step by step; and the first step that differs from a reference. */
+#include "tools/cli.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct trace {
+    cli c;
+    const char *at, *compare, *tolerance_text;
+    double tolerance;
+    attn_model *model;
+    attn_session *session;
+    attn_weights dump;
+    cJSON *steps;
+    bool found;       /* the node of --at */
+    size_t compared;  /* steps that the dump has */
+    size_t differing; /* ... and that differ */
+    double seconds;
+    char first[400];    /* the first of them, in words */
+    attn_status failed; /* in the observer */
+    attn_error *err;
+} trace;
+
+static const char *const step_names[] = {
+    [ATTN_STEP_ENCODE] = "1 encode",       [ATTN_STEP_SCORE] = "2 score",
+    [ATTN_STEP_NORMALIZE] = "3 normalize", [ATTN_STEP_SELECT] = "4 select",
+    [ATTN_STEP_HEAD] = "5 head",           [ATTN_STEP_SHARED] = "-",
+    [ATTN_STEP_ATTENTION] = "2-4 attend",
+};
+
+static double element(const attn_value *v, size_t i)
+{
+    return v->shape.dtype == ATTN_I32 ? ((const int32_t *)v->data)[i]
+                                      : (double)((const float *)v->data)[i];
+}
+
+static attn_tensor tensor_of(const attn_plan_step *step, const attn_value *v)
+{
+    attn_tensor t = {.dtype = v->shape.dtype, .data = v->data};
+    if (v->stride && step->batch > 1) t.dim[t.rank++] = step->batch;
+    for (int i = 0; i < v->shape.rank && t.rank < ATTN_MAX_RANK; i++)
+        t.dim[t.rank++] = v->shape.dim[i];
+    return t;
+}
+
+/* ---- what a step made --------------------------------------------------------------------- */
+
+static void print_values(const attn_value *v)
+{
+    enum { FEW = 12 };
+    if (v->count <= FEW) {
+        printf("  =");
+        for (size_t i = 0; i < v->count; i++) printf(" %.6g", element(v, i));
+        return;
+    }
+    double low = INFINITY, high = -INFINITY, sum = 0;
+    for (size_t i = 0; i < v->count; i++) {
+        double x = element(v, i);
+        low = fmin(low, x);
+        high = fmax(high, x);
+        sum += x;
+    }
+    printf("  %.4g .. %.4g, mean %.4g", low, high, sum / (double)v->count);
+}
+
+/* weights: [heads, queries, keys] or [keys]. Whom the first query looks at, over the heads. */
+static void print_attention(const attn_value *v)
+{
+    size_t keys = v->shape.dim[v->shape.rank - 1];
+    size_t queries = v->shape.rank > 1 ? v->shape.dim[v->shape.rank - 2] : 1;
+    size_t heads = v->count / (keys * queries);
+    double best[3] = {-1, -1, -1};
+    size_t who[3] = {0};
+    for (size_t key = 0; key < keys; key++) {
+        double mean = 0;
+        for (size_t h = 0; h < heads; h++) mean += element(v, h * queries * keys + key);
+        mean /= (double)heads;
+        for (size_t rank = 0; rank < 3; rank++) {
+            if (!(mean > best[rank])) continue;
+            for (size_t j = 2; j > rank; j--) {
+                best[j] = best[j - 1];
+                who[j] = who[j - 1];
+            }
+            best[rank] = mean;
+            who[rank] = key;
+            break;
+        }
+    }
+    printf("%33squery 0 attends to", "");
+    for (size_t rank = 0; rank < 3 && rank < keys; rank++)
+        printf("%s key %zu (%.3g)", rank ? "," : "", who[rank], best[rank]);
+    if (heads > 1) printf(", mean of %zu heads", heads);
+    printf("\n");
+}
+
+static void show_step(trace *t, const attn_plan_step *step, double seconds)
+{
+    const attn_node *node = step->node;
+    const attn_value *v = &step->out[0];
+    attn_shape_text shape;
+    attn_format_shape(&shape, v->shape.dim, v->shape.rank);
+    if (t->steps) {
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "node", node->name);
+        cJSON_AddStringToObject(entry, "layer", node->layer->name);
+        cJSON_AddStringToObject(entry, "step", step_names[node->layer->step]);
+        cJSON_AddItemToObject(entry, "shape", cli_shape_json(v->shape.dim, v->shape.rank));
+        cJSON_AddNumberToObject(entry, "microseconds", seconds * 1e6);
+        cJSON_AddItemToArray(t->steps, entry);
+        return;
+    }
+    printf("%-11s %-20s %-14s %9.1f us", step_names[node->layer->step], node->layer->name,
+           shape.text, seconds * 1e6);
+    print_values(v);
+    printf("   %s\n", node->name);
+    if (node->layer->step == ATTN_STEP_NORMALIZE) print_attention(v);
+    if ((node->layer->flags & ATTN_SHOWS_WEIGHTS) && step->outputs > 1)
+        print_attention(&step->out[1]);
+}
+
+/* ---- --compare ---------------------------------------------------------------------------- */
+
+static const attn_weight *find_in_dump(const trace *t, const attn_plan_step *step)
+{
+    const attn_graph *g = &t->model->graph;
+    const char *names[] = {step->node->name, g->value_name[step->out_value[0]]};
+    for (size_t n = 0; n < 2; n++) {
+        const attn_weight *w = attn_weights_find(&t->dump, names[n]);
+        for (size_t i = 0; !w && n == 0 && i < g->prefixes; i++) {
+            char full[1024];
+            snprintf(full, sizeof full, "%s%s", g->prefix[i], names[n]);
+            w = attn_weights_find(&t->dump, full);
+        }
+        if (w) return w;
+    }
+    return NULL;
+}
+
+static attn_status compare_step(trace *t, const attn_plan_step *step)
+{
+    const attn_weight *w = find_in_dump(t, step);
+    const attn_value *v = &step->out[0];
+    size_t count;
+    void *memory;
+    attn_shape_text ours, theirs;
+    if (!w || w->unsupported) return ATTN_OK;
+    attn_product(w->dim, w->rank, &count);
+    if (count != v->count)
+        return attn_fail(t->err, ATTN_BAD_INPUT, "%s: \"%s\" has shape %s, here it is %s", w->file,
+                         w->name, attn_format_shape(&theirs, w->dim, w->rank),
+                         attn_format_shape(&ours, v->shape.dim, v->shape.rank));
+    ATTN_TRY(attn_alloc(cli_memory(), count * sizeof(float), "the reference", &memory, t->err));
+    float *reference = memory;
+    attn_weight_to_f32(w, 0, count, reference);
+    double worst = 0, largest = 0;
+    size_t place = 0;
+    for (size_t i = 0; i < count; i++) {
+        double difference = fabs(element(v, i) - (double)reference[i]);
+        largest = fmax(largest, fabs((double)reference[i]));
+        /* NaN on one side is the largest difference there is. */
+        if (isnan(difference)) difference = INFINITY;
+        if (difference > worst) {
+            worst = difference;
+            place = i;
+        }
+    }
+    double allowed = fmax(t->tolerance, t->tolerance / 10 * largest);
+    bool differs = worst > allowed;
+    t->compared++;
+    t->differing += differs;
+    if (!t->steps)
+        printf("%-8s %-48s largest difference %.3g (values up to %.4g)\n",
+               differs ? "DIFFERS" : "same", step->node->name, worst, largest);
+    if (differs && t->differing == 1)
+        snprintf(t->first, sizeof t->first,
+                 "the first layer that differs is %s (%s): element %zu is %.9g, the reference %.9g",
+                 step->node->name, step->node->layer->name, place, element(v, place),
+                 (double)reference[place]);
+    if (t->steps) {
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "node", step->node->name);
+        cJSON_AddNumberToObject(entry, "difference", isinf(worst) ? 1e300 : worst);
+        cJSON_AddBoolToObject(entry, "differs", differs);
+        cJSON_AddItemToArray(t->steps, entry);
+    }
+    attn_release(cli_memory(), memory, count * sizeof(float));
+    return ATTN_OK;
+}
+
+static void observe(void *user, const attn_plan_step *step, double seconds)
+{
+    trace *t = user;
+    t->seconds += seconds;
+    if (t->failed) return;
+    if (t->compare) {
+        t->failed = compare_step(t, step);
+    } else if (!t->at) {
+        show_step(t, step, seconds);
+    } else if (strcmp(step->node->name, t->at) == 0) {
+        attn_tensor value = tensor_of(step, &step->out[0]);
+        t->found = true;
+        char *text = cJSON_PrintUnformatted(cli_tensor_json(&value));
+        printf("%s\n", text ? text : "out of memory");
+        cJSON_free(text);
+    }
+}
+
+/* ---- the command -------------------------------------------------------------------------- */
+
+static attn_status run_trace(trace *t, cli_input *inputs, attn_error *err)
+{
+    t->err = err;
+    if (t->compare) ATTN_TRY(attn_weights_open(&t->dump, t->compare, cli_memory(), err));
+    for (size_t i = 1; i < t->c.count; i++)
+        ATTN_TRY(cli_set_input(t->session, t->c.argument[i], &inputs[i], err));
+    ATTN_TRY(attn_prepare(t->session, err));
+    t->session->observer = observe;
+    t->session->observer_user = t;
+    ATTN_TRY(attn_run(t->session, err));
+    if (t->failed) return t->failed;
+    if (t->at && !t->found)
+        return attn_fail(err, ATTN_BAD_ARGUMENT, "model \"%s\" has no layer named \"%s\"",
+                         t->model->name, t->at);
+    if (t->compare && t->compared == 0)
+        return attn_fail(err, ATTN_BAD_INPUT,
+                         "%s: no tensor has the name of a layer of model \"%s\"", t->compare,
+                         t->model->name);
+    return ATTN_OK;
+}
+
+static int finish(const trace *t)
+{
+    if (t->steps) {
+        cJSON *root = cJSON_CreateObject();
+        cJSON_AddStringToObject(root, "model", t->model->name);
+        cJSON_AddItemToObject(root, "steps", t->steps);
+        if (t->compare && t->differing) cJSON_AddStringToObject(root, "first", t->first);
+        return cli_print_json(root, t->differing ? EXIT_BAD : EXIT_DONE);
+    }
+    if (t->compare) {
+        printf("%zu layers compared, %zu differ by more than %.3g\n", t->compared, t->differing,
+               t->tolerance);
+        if (t->differing) printf("%s\n", t->first);
+        return t->differing ? EXIT_BAD : EXIT_DONE;
+    }
+    if (!t->at) printf("%zu steps, %.3f ms\n", t->session->plan->steps, t->seconds * 1e3);
+    return EXIT_DONE;
+}
+
+int cmd_trace(int argc, char **argv)
+{
+    trace t = {
+        .c = {.command = "trace",
+              .usage = "MODEL INPUT... [--at NODE] [--compare DUMP.safetensors] [--tolerance T]"},
+        .tolerance = 1e-4};
+    static cli_input inputs[CLI_LIST_MAX];
+    const cli_option options[] = {{"--at", CLI_TEXT, &t.at, 0, 0},
+                                  {"--compare", CLI_TEXT, &t.compare, 0, 0},
+                                  {"--tolerance", CLI_TEXT, &t.tolerance_text, 0, 0},
+                                  {0}};
+    int status;
+    attn_error err;
+    if (!cli_options(&t.c, argc, argv, options, &status)) return status;
+    if (t.c.count < 2 || t.c.count > CLI_LIST_MAX)
+        return cli_usage(&t.c, "a model and its inputs are needed");
+    if (t.tolerance_text) {
+        char *end;
+        t.tolerance = strtod(t.tolerance_text, &end);
+        if (*end || !(t.tolerance >= 0) || isinf(t.tolerance))
+            return cli_usage(&t.c, "--tolerance takes a number, not \"%s\"", t.tolerance_text);
+    }
+    attn_session_options session = {.keep_attention = true, .no_fusion = true};
+    if (cli_open(&t.c, t.c.argument[0], &session, &t.model, &t.session, &err))
+        return cli_error(&err);
+    if (t.c.json && !t.at) t.steps = cJSON_CreateArray();
+    if (!t.c.json && !t.at && !t.compare)
+        printf("%s, on %s\n%-11s %-20s %-14s %12s\n", t.model->name, t.model->kernels->name, "step",
+               "layer", "shape", "time");
+    if (run_trace(&t, inputs, &err)) {
+        status = cli_error(&err);
+        cJSON_Delete(t.steps);
+    } else {
+        status = finish(&t);
+    }
+    attn_weights_close(&t.dump);
+    attn_session_close(t.session);
+    attn_model_close(t.model);
+    for (size_t i = 1; i < t.c.count; i++) cli_free_input(&inputs[i]);
+    return status;
+}
