@@ -21,8 +21,8 @@
 enum { ACTIVE_MASK = 0xffff, OPEN = 0x10000, REGION = 0x20000, MAX_WORKERS = 256 };
 
 enum {
-    PAUSES = 100,            /* first wait: the hot hand-over */
-    SPIN_NANOSECONDS = 40000 /* then yield the core until this has passed, then sleep */
+    PAUSES = 100,             /* first wait: the hot hand-over */
+    SPIN_NANOSECONDS = 100000 /* then yield the core until this has passed, then sleep */
 };
 
 typedef struct worker {
