@@ -1,0 +1,193 @@
+#include "layers/support.h"
+
+#include <string.h>
+
+/* ---- parse and infer ---------------------------------------------------------------------- */
+
+static attn_status want_no_zero(attn_infer *c, size_t input)
+{
+    const attn_shape *s = &c->in[input];
+    attn_shape_text shape;
+    for (int i = 0; i < s->rank; i++)
+        if (s->dim[i] == 0)
+            return attn_infer_fail(c, "input %zu is %s: it has no elements", input,
+                                   attn_format_shape(&shape, s->dim, s->rank));
+    return ATTN_OK;
+}
+
+attn_status attn_want_filled(attn_infer *c, size_t input, attn_dtype dtype, int min_rank,
+                             int max_rank)
+{
+    ATTN_TRY(attn_want(c, input, dtype, min_rank, max_rank));
+    return want_no_zero(c, input);
+}
+
+attn_status attn_want_any(attn_infer *c, size_t input, int min_rank, int max_rank)
+{
+    return attn_want_filled(c, input, c->in[input].dtype == ATTN_I32 ? ATTN_I32 : ATTN_F32,
+                            min_rank, max_rank);
+}
+
+attn_status attn_want_axis(attn_infer *c, size_t input, long axis, int *out)
+{
+    const attn_shape *s = &c->in[input];
+    attn_shape_text shape;
+    if (axis < -s->rank || axis >= s->rank)
+        return attn_infer_fail(c, "axis %ld is none of input %zu, %s", axis, input,
+                               attn_format_shape(&shape, s->dim, s->rank));
+    *out = (int)(axis < 0 ? axis + s->rank : axis);
+    return ATTN_OK;
+}
+
+attn_status attn_want_count(attn_infer *c, const attn_shape *shape, size_t *count)
+{
+    attn_shape_text text;
+    if (attn_product(shape->dim, shape->rank, count)) return ATTN_OK;
+    return attn_infer_fail(c, "the output %s has more elements than can be counted",
+                           attn_format_shape(&text, shape->dim, shape->rank));
+}
+
+attn_status attn_need_elements(attn_reader *r, const attn_param *param)
+{
+    if (!param->source) return ATTN_OK;
+    for (int i = 0; i < param->rank; i++)
+        if (param->dim[i] == 0)
+            return attn_reader_fail(r, "tensor \"%s\" has no elements", param->source->name);
+    return ATTN_OK;
+}
+
+attn_status attn_need_length(attn_reader *r, const attn_param *param, size_t size)
+{
+    size_t count = 0;
+    attn_shape_text shape;
+    if (!param->source) return ATTN_OK;
+    if (attn_product(param->dim, param->rank, &count) && count == size) return ATTN_OK;
+    return attn_reader_fail(r, "tensor \"%s\" has shape %s, expected [%zu]", param->source->name,
+                            attn_format_shape(&shape, param->dim, param->rank), size);
+}
+
+attn_status attn_read_activation(attn_reader *r, const char *key, attn_unary *unary)
+{
+    /* The names of ATTN_UNARY, then those of transformers' ACT2FN for the same functions. */
+    static const char *const words[] = {"identity",      "relu",
+                                        "gelu",          "gelu_tanh",
+                                        "quick_gelu",    "silu",
+                                        "tanh",          "sigmoid",
+                                        "linear",        "gelu_python",
+                                        "gelu_accurate", "gelu_new",
+                                        "gelu_fast",     "gelu_pytorch_tanh",
+                                        "swish",         NULL};
+    static const attn_unary ops[] = {
+        ATTN_IDENTITY,  ATTN_RELU,      ATTN_GELU,      ATTN_GELU_TANH, ATTN_QUICK_GELU,
+        ATTN_SILU,      ATTN_TANH,      ATTN_SIGMOID,   ATTN_IDENTITY,  ATTN_GELU,
+        ATTN_GELU_TANH, ATTN_GELU_TANH, ATTN_GELU_TANH, ATTN_GELU_TANH, ATTN_SILU};
+    int word = -1;
+    ATTN_TRY(attn_read_word(r, key, words, &word));
+    if (word >= 0) *unary = ops[word];
+    return ATTN_OK;
+}
+
+attn_status attn_want_mask(attn_infer *c, int index, size_t seq)
+{
+    if (index < 0) return ATTN_OK;
+    const attn_shape *s = &c->in[index];
+    attn_shape_text shape;
+    if (s->rank == 1 && s->dim[0] == seq) return ATTN_OK;
+    return attn_infer_fail(c, "the padding mask has shape %s, expected [%zu]",
+                           attn_format_shape(&shape, s->dim, s->rank), seq);
+}
+
+/* ---- run ---------------------------------------------------------------------------------- */
+
+typedef struct rows_job {
+    const attn_run_context *c;
+    const void *params;
+    size_t rows, total, size;
+    attn_row_task task;
+} rows_job;
+
+static void rows_task(void *arg, size_t task, size_t worker)
+{
+    const rows_job *job = arg;
+    size_t at = task * job->size, end = at + job->size;
+    if (end > job->total) end = job->total;
+    while (at < end) {
+        size_t item = at / job->rows, first = at % job->rows;
+        size_t count = job->rows - first < end - at ? job->rows - first : end - at;
+        job->task(job->c, job->params, item, first, first + count, worker);
+        at += count;
+    }
+}
+
+void attn_each_rows(const attn_run_context *c, const void *params, size_t rows, size_t grain,
+                    attn_row_task task)
+{
+    rows_job job = {.c = c, .params = params, .rows = rows, .total = rows * c->batch, .task = task};
+    size_t tasks = attn_split(job.total, grain, c->workers, &job.size);
+    c->parallel(c->pool, tasks, rows_task, &job);
+}
+
+bool attn_mask_keeps(const attn_value *mask, size_t item, size_t t)
+{
+    if (mask->shape.dtype == ATTN_I32) return attn_item_i32(mask, item)[t] != 0;
+    return attn_item(mask, item)[t] != 0;
+}
+
+/* Joins dimensions that follow one another in x as in y; leaves the last two. */
+static void join_dims(attn_gather *g)
+{
+    int rank = 0;
+    for (int i = 0; i < g->rank; i++) {
+        if (g->dim[i] == 1) continue;
+        if (rank && g->step[rank - 1] == g->step[i] * g->dim[i]) {
+            g->dim[rank - 1] *= g->dim[i];
+            g->step[rank - 1] = g->step[i];
+            continue;
+        }
+        g->dim[rank] = g->dim[i];
+        g->step[rank++] = g->step[i];
+    }
+    if (rank == 0) {
+        g->dim[0] = 1;
+        g->step[rank++] = 1;
+    }
+    g->rank = rank;
+}
+
+typedef struct gather_job {
+    const attn_gather *g;
+    size_t rows, size;
+} gather_job;
+
+static void gather_task(void *arg, size_t task, size_t worker)
+{
+    (void)worker;
+    const gather_job *job = arg;
+    const attn_gather *g = job->g;
+    size_t end = (task + 1) * job->size < job->rows ? (task + 1) * job->size : job->rows;
+    size_t n = g->dim[g->rank - 1], step = g->step[g->rank - 1];
+    for (size_t row = task * job->size; row < end; row++) {
+        size_t offset = 0, rest = row;
+        for (int i = g->rank - 2; i >= 0; i--) {
+            offset += rest % g->dim[i] * g->step[i];
+            rest /= g->dim[i];
+        }
+        /* Bytes, since an element is a float or an int32_t. */
+        char *y = (char *)g->y + row * n * 4;
+        const char *x = (const char *)g->x + offset * 4;
+        if (step == 1) {
+            memcpy(y, x, n * 4);
+            continue;
+        }
+        for (size_t i = 0; i < n; i++) memcpy(y + i * 4, x + i * step * 4, 4);
+    }
+}
+
+void attn_run_gather(const attn_run_context *c, attn_gather *g)
+{
+    join_dims(g);
+    gather_job job = {.g = g, .rows = 1};
+    for (int i = 0; i < g->rank - 1; i++) job.rows *= g->dim[i];
+    size_t tasks = attn_split(job.rows, attn_grain(g->dim[g->rank - 1]), c->workers, &job.size);
+    c->parallel(c->pool, tasks, gather_task, &job);
+}

@@ -1,0 +1,69 @@
+/* What several layers share: checks of shapes in infer, splitting of work in run. */
+#ifndef ATTN_SUPPORT_H
+#define ATTN_SUPPORT_H
+
+#include "layers/layer.h"
+
+/* ---- parse and infer ---------------------------------------------------------------------- */
+
+/* attn_want, and no dimension is zero. */
+attn_status attn_want_filled(attn_infer *c, size_t input, attn_dtype dtype, int min_rank,
+                             int max_rank);
+/* The same for a layer that only moves elements: f32 or i32. */
+attn_status attn_want_any(attn_infer *c, size_t input, int min_rank, int max_rank);
+/* axis, counted from the front or (negative) from the end of input's dimensions, into *out. */
+attn_status attn_want_axis(attn_infer *c, size_t input, long axis, int *out);
+/* Elements of an output's shape; an error if the count overflows. */
+attn_status attn_want_count(attn_infer *c, const attn_shape *shape, size_t *count);
+/* An error at the node if a weight has no elements. source may be NULL. */
+attn_status attn_need_elements(attn_reader *r, const attn_param *param);
+/* An error at the node unless param is absent or has exactly `size` elements. */
+attn_status attn_need_length(attn_reader *r, const attn_param *param, size_t size);
+/* An activation by its name here or in Hugging Face's ACT2FN; left as it was if `key` is absent. */
+attn_status attn_read_activation(attn_reader *r, const char *key, attn_unary *unary);
+/* "padding": a further operand [seq], i32 or f32; see attn_mask_keeps. *index -1 if absent. */
+attn_status attn_want_mask(attn_infer *c, int index, size_t seq);
+
+/* ---- shapes ------------------------------------------------------------------------------- */
+
+/* Product of dim[from..to), of a shape whose count is known not to overflow. */
+static inline size_t attn_span(const attn_shape *shape, int from, int to)
+{
+    size_t n = 1;
+    for (int i = from; i < to; i++) n *= shape->dim[i];
+    return n;
+}
+/* The last dimension; 1 for rank 0. */
+static inline size_t attn_last(const attn_shape *shape)
+{
+    return shape->rank ? shape->dim[shape->rank - 1] : 1;
+}
+
+/* ---- run ---------------------------------------------------------------------------------- */
+
+/* Rows [first, end) of batch item `item`. */
+typedef void (*attn_row_task)(const attn_run_context *c, const void *params, size_t item,
+                              size_t first, size_t end, size_t worker);
+/* Calls task for all rows of all items, cut into tasks of at least `grain` rows. */
+void attn_each_rows(const attn_run_context *c, const void *params, size_t rows, size_t grain,
+                    attn_row_task task);
+/* Rows that make a task worth starting, where a row costs about `cost` simple operations. */
+static inline size_t attn_grain(size_t cost)
+{
+    return cost < 16384 ? 16384 / (cost ? cost : 1) : 1;
+}
+/* Element t of a mask: true if it is not zero. */
+bool attn_mask_keeps(const attn_value *mask, size_t item, size_t t);
+
+/* y[i0, i1, ...] = x at the offset i0 * step[0] + i1 * step[1] ..., all of 4-byte elements:
+ *   y: dim[0..rank) in C order; step: in elements. Parallel. y and x must not overlap. */
+typedef struct attn_gather {
+    int rank;
+    size_t dim[ATTN_MAX_RANK + 1];
+    size_t step[ATTN_MAX_RANK + 1];
+    void *y;
+    const void *x;
+} attn_gather;
+void attn_run_gather(const attn_run_context *c, attn_gather *g);
+
+#endif
