@@ -79,7 +79,7 @@ static attn_status get_number(attn_reader *r, const char *key, double min, doubl
 
 attn_status attn_read_size(attn_reader *r, const char *key, size_t min, size_t max, size_t *value)
 {
-    double x;
+    double x = 0;
     bool found;
     /* Beyond 2^53 a double is no exact integer. */
     double top = max > ((size_t)1 << 53) ? 9007199254740992.0 : (double)max;
@@ -95,7 +95,7 @@ attn_status attn_need_size(attn_reader *r, const char *key, size_t min, size_t m
 
 attn_status attn_read_int(attn_reader *r, const char *key, long min, long max, long *value)
 {
-    double x;
+    double x = 0;
     bool found;
     ATTN_TRY(get_number(r, key, (double)min, (double)max, true, &x, &found));
     if (found) *value = (long)x;
@@ -109,7 +109,7 @@ attn_status attn_need_int(attn_reader *r, const char *key, long min, long max, l
 
 attn_status attn_read_float(attn_reader *r, const char *key, double min, double max, float *value)
 {
-    double x;
+    double x = 0;
     bool found;
     ATTN_TRY(get_number(r, key, min, max, false, &x, &found));
     if (found) *value = (float)x;

@@ -95,6 +95,22 @@ static void print_attention(const attn_value *v)
     printf("\n");
 }
 
+/* Inputs and outputs frame the layers: what was encoded, and what the model says. */
+static void show_ports(const trace *t, const char *step, const char *what, const attn_port *port,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const attn_plan_value *p = &t->session->plan->value[port[i].value];
+        const attn_value v = {
+            .shape = p->shape, .count = p->count, .data = t->session->arena + p->offset};
+        attn_shape_text shape;
+        printf("%-11s %-20s %-14s %12s", step, what,
+               attn_format_shape(&shape, p->shape.dim, p->shape.rank), "");
+        print_values(&v);
+        printf("   %s\n", port[i].name);
+    }
+}
+
 static void show_step(trace *t, const attn_plan_step *step, double seconds)
 {
     const attn_node *node = step->node;
@@ -192,6 +208,10 @@ static attn_status compare_step(trace *t, const attn_plan_step *step)
 static void observe(void *user, const attn_plan_step *step, double seconds)
 {
     trace *t = user;
+    bool table = !t->steps && !t->at && !t->compare;
+    if (table && step == &t->session->plan->step[0])
+        show_ports(t, step_names[ATTN_STEP_ENCODE], "(input)", t->model->graph.input,
+                   t->model->graph.inputs);
     t->seconds += seconds;
     if (t->failed) return;
     if (t->compare) {
@@ -245,7 +265,10 @@ static int finish(const trace *t)
         if (t->differing) printf("%s\n", t->first);
         return t->differing ? EXIT_BAD : EXIT_DONE;
     }
-    if (!t->at) printf("%zu steps, %.3f ms\n", t->session->plan->steps, t->seconds * 1e3);
+    if (t->at) return EXIT_DONE;
+    show_ports(t, step_names[ATTN_STEP_HEAD], "(output)", t->model->graph.output,
+               t->model->graph.outputs);
+    printf("%zu layers, %.3f ms\n", t->session->plan->steps, t->seconds * 1e3);
     return EXIT_DONE;
 }
 

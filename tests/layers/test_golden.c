@@ -1,6 +1,8 @@
 /* Every case of tests/golden/{layers,attention}.json, run as a model, against the reference's
  * results; every case of *_errors.json refused with its message. The files are made by
  * tests/golden/make_*.py from PyTorch and NumPy in float64. */
+#define _XOPEN_SOURCE 700
+
 #include "tests/check.h"
 
 #include "runtime/session.h"
