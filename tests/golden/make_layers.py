@@ -120,7 +120,7 @@ CONV2D = [  # batch, C, H, W, O, kh, kw, attributes
     (1, 1, 1, 1, 1, 1, 1, {}),
     (1, 1, 5, 40, 2, 1, 7, {"padding": [0, 6]}),
     (2, 2, 4, 4, 3, 4, 4, {"activation": "sigmoid"}),
-    (1, 16, 9, 9, 35, 3, 3, {"padding": 1}),
+    (1, 12, 7, 7, 35, 3, 3, {"padding": 1}),
     (1, 3, 6, 5, 2, 3, 3, {"padding": 20}),
     (1, 3, 6, 5, 3, 3, 3, {"padding": 20, "groups": 3, "stride": 2}),
 ]
@@ -234,7 +234,7 @@ for i, (wshape, batch) in enumerate([((4,), 1), ((1, 1, 4), 3), ((2, 4), 3), ((1
 LINEAR = [  # shape of x (with batch), out, attributes
     ((1, 5, 8), 6, {}), ((3, 5, 8), 6, {"bias": False}), ((3, 4, 7), 5, {"bias": "other.bias"}),
     ((2, 3, 9), 33, {"transposed": True}), ((1, 7), 3, {}), ((8, 7), 10, {}),
-    ((2, 2, 3, 5), 4, {}), ((1, 70, 40), 100, {}), ((1, 3, 1), 1, {}),
+    ((2, 2, 3, 5), 4, {}), ((1, 70, 20), 70, {}), ((1, 3, 1), 1, {}),
     ((2, 4, 6), 9, {"rows": [2, 5]}), ((2, 4, 6), 40, {"rows": [20, 18], "transposed": True}),
     ((2, 4, 6), 9, {"rows": [0, 9], "bias": False}), ((1, 130, 12), 20, {"activation": "relu"}),
 ]
@@ -372,7 +372,7 @@ for name, f in BINARY.items():
     one(f"{name}_weight_row", name, a, f(t(a), t(b[0, 0])), {"w": b[0, 0]}, True, weight="w")
     one(f"{name}_weight_ones", name, a, f(t(a), t(b[:1])), {"w": b[:1]}, True, weight="w")
 x = rand(70, 300, scale=0.1)
-one("mul_same_twice", "mul", x[:2], t(x[:2]) * 3, value=3)
+one("mul_value_rows", "mul", x[:2], t(x[:2]) * 3, value=3)
 case("add_itself", {"layer": "add", "in": ["x", "x"], "out": "y"}, {"x": x[:3]}, {"y": 2 * t(x[:3])})
 table = rand(12, 6)
 for i, (w, seq, a) in enumerate([(table, 5, {}), (table, 12, {}), (table, 4, {"offset": 2}),
@@ -449,7 +449,7 @@ one("transpose_i32", "transpose", x, x.T)
 for i, (sa, sb, a) in enumerate([((3, 4), (4, 5), {}), ((3, 4), (5, 4), {"transpose_b": True}),
                                  ((2, 3, 4), (2, 4, 5), {"scale": 0.25}), ((2, 3, 4), (4, 5), {}),
                                  ((3, 4), (2, 4, 5), {}), ((2, 1, 3, 4), (3, 4, 2), {}),
-                                 ((1, 7, 20), (20, 70), {}), ((9, 33), (65, 33), {"transpose_b": True}),
+                                 ((1, 7, 9), (9, 70), {}), ((5, 17), (65, 17), {"transpose_b": True}),
                                  ((2, 3, 1), (2, 1, 1), {}), ((1, 1), (1, 1), {"scale": -2})]):
     x, z = rand(3, *sa), rand(3, *sb)
     def product(x, z):
