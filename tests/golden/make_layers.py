@@ -1,0 +1,558 @@
+"""Writes tests/golden/layers.json and layers.safetensors: cases for every layer but attention.
+
+The expected values are PyTorch's, in float64 from the float32 inputs and weights. A case is a
+description with one or a few layers; the safetensors file holds CASE/w/NAME, CASE/in/NAME and
+CASE/out/NAME. An input with one dimension more than its shape in the description is batched.
+
+    python tests/golden/make_layers.py
+"""
+
+import json
+import math
+import pathlib
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.numpy import save_file
+
+HERE = pathlib.Path(__file__).parent
+rng = np.random.default_rng(20261122)
+cases, tensors = [], {}
+
+
+def rand(*shape, scale=1.0):
+    return (rng.standard_normal(shape) * scale).astype(np.float32)
+
+
+def ids(low, high, *shape):
+    return rng.integers(low, high, shape).astype(np.int32)
+
+
+def t(x):
+    """float64 of an array as stored, or an integer tensor."""
+    x = torch.from_numpy(np.asarray(x))
+    return x.double() if x.is_floating_point() else x.long()
+
+
+def case(name, graph, inputs, outputs, weights=None, symbols=None, batched=(), shapes=None):
+    """inputs, outputs, weights: {name: array}. batched: inputs whose first dimension is the batch."""
+    assert name not in {c["name"] for c in cases}, name
+    graph = graph if isinstance(graph, list) else [graph]
+    ports = {}
+    for key, x in inputs.items():
+        shape = list(x.shape[1:] if key in batched else x.shape)
+        ports[key] = {"kind": "array", "shape": (shapes or {}).get(key, shape)}
+        if x.dtype == np.int32:
+            ports[key]["dtype"] = "i32"
+        tensors[f"{name}/in/{key}"] = np.ascontiguousarray(x)
+    for key, x in (weights or {}).items():
+        tensors[f"{name}/w/{key}"] = np.ascontiguousarray(x)
+    for key, x in outputs.items():
+        x = x.numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+        kind = np.int32 if x.dtype.kind in "iu" else np.float32
+        tensors[f"{name}/out/{key}"] = np.array(x, dtype=kind, order="C")
+    description = {"format": "attn/1", "name": name, "weights": {"prefix": [f"{name}/w/"]}}
+    if symbols:
+        description["symbols"] = symbols
+    description |= {"inputs": ports, "graph": graph,
+                    "outputs": {key: {"kind": "array"} for key in outputs}}
+    cases.append({"name": name, "description": description, "inputs": list(inputs),
+                  "outputs": list(outputs), "tolerance": 1e-5})
+
+
+def one(name, layer, x, y, weights=None, batched=False, **attributes):
+    """One layer from x to y."""
+    case(name, {"layer": layer, "in": "x", "out": "y", **attributes}, {"x": x}, {"y": y}, weights,
+         batched=("x",) if batched else ())
+
+
+ACTIVATIONS = {
+    "identity": lambda x: x, "relu": F.relu, "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
+    "silu": F.silu, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
+}
+
+# ---- encode ------------------------------------------------------------------------------------
+
+for i, (batch, c, h, w, ph, pw, dim, bias, given) in enumerate([
+        (1, 3, 8, 8, 4, 4, 6, True, 4), (3, 3, 9, 11, 2, 3, 5, False, [2, 3]),
+        (2, 1, 11, 10, 2, 2, 33, True, [2, 2]), (1, 2, 5, 7, 5, 7, 1, True, None),
+        (8, 3, 6, 6, 3, 3, 17, True, 3)]):
+    x, k, b = rand(batch, c, h, w), rand(dim, c, ph, pw, scale=0.3), rand(dim)
+    y = F.conv2d(t(x), t(k), t(b) if bias else None, stride=(ph, pw)).flatten(2).transpose(1, 2)
+    weights = {"p.weight": k} | ({"p.bias": b} if bias else {})
+    attributes = ({} if given is None else {"patch": given}) | ({} if bias else {"bias": False})
+    one(f"patch_embed_{i}", "patch_embed", x, y, weights, True, weight="p", **attributes)
+
+
+def pad4(padding):
+    """top, left, bottom, right of the forms that "padding" has."""
+    padding = padding if isinstance(padding, list) else [padding]
+    return {1: padding * 4, 2: padding * 2, 4: padding}[len(padding)]
+
+
+def same(size, kernel, stride, dilation):
+    need = max((-(-size // stride) - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
+    return need // 2, need - need // 2
+
+
+CONV2D = [  # batch, C, H, W, O, kh, kw, attributes
+    (1, 3, 8, 8, 4, 3, 3, {"padding": 1}),
+    (3, 3, 7, 9, 5, 3, 3, {"padding": 1, "bias": False}),
+    (2, 4, 8, 8, 6, 1, 1, {}),
+    (1, 4, 9, 7, 6, 1, 1, {"stride": 2}),
+    (2, 2, 9, 10, 3, 3, 2, {"stride": [2, 1], "padding": [1, 0], "activation": "relu"}),
+    (1, 2, 9, 10, 3, 3, 3, {"stride": 3, "padding": [2, 1, 0, 3]}),
+    (3, 2, 10, 11, 3, 3, 3, {"dilation": 2, "padding": 2, "activation": "gelu"}),
+    (1, 2, 12, 11, 3, 3, 2, {"dilation": [2, 3], "stride": [1, 2], "padding": [0, 4]}),
+    (2, 6, 8, 7, 4, 3, 3, {"groups": 2, "padding": 1}),
+    (2, 6, 8, 7, 9, 3, 3, {"groups": 3, "padding": 1, "stride": 2, "activation": "silu"}),
+    (2, 5, 8, 7, 5, 3, 3, {"groups": 5, "padding": 1}),
+    (1, 5, 9, 8, 5, 3, 5, {"groups": 5, "padding": [1, 2], "stride": 2, "bias": False}),
+    (3, 3, 8, 9, 6, 3, 3, {"groups": 3, "padding": 2, "dilation": 2, "activation": "gelu_tanh"}),
+    (1, 4, 11, 10, 4, 3, 3, {"groups": 4, "stride": [3, 2], "dilation": [1, 3], "padding": [0, 4]}),
+    (1, 3, 8, 7, 4, 3, 3, {"same_padding": True}),
+    (2, 3, 9, 8, 4, 3, 2, {"same_padding": True, "stride": 2}),
+    (1, 3, 7, 9, 3, 4, 3, {"same_padding": True, "groups": 3, "dilation": [1, 2]}),
+    (1, 2, 3, 3, 2, 5, 5, {"padding": 1}),
+    (1, 1, 1, 1, 1, 1, 1, {}),
+    (1, 1, 5, 40, 2, 1, 7, {"padding": [0, 6]}),
+    (2, 2, 4, 4, 3, 4, 4, {"activation": "sigmoid"}),
+    (1, 12, 7, 7, 35, 3, 3, {"padding": 1}),
+    (1, 3, 6, 5, 2, 3, 3, {"padding": 20}),
+    (1, 3, 6, 5, 3, 3, 3, {"padding": 20, "groups": 3, "stride": 2}),
+]
+for i, (batch, c, h, w, o, kh, kw, a) in enumerate(CONV2D):
+    groups = a.get("groups", 1)
+    x, k, b = rand(batch, c, h, w), rand(o, c // groups, kh, kw, scale=0.3), rand(o)
+    stride, dilation = a.get("stride", 1), a.get("dilation", 1)
+    s, d = (v if isinstance(v, list) else [v, v] for v in (stride, dilation))
+    top, left, bottom, right = pad4(a.get("padding", 0))
+    if a.get("same_padding"):
+        (top, bottom), (left, right) = same(h, kh, s[0], d[0]), same(w, kw, s[1], d[1])
+    y = F.conv2d(F.pad(t(x), (left, right, top, bottom)), t(k),
+                 t(b) if a.get("bias", True) else None, tuple(s), 0, tuple(d), groups)
+    y = ACTIVATIONS[a.get("activation", "identity")](y)
+    weights = {"c.weight": k} | ({"c.bias": b} if a.get("bias", True) else {})
+    one(f"conv2d_{i}", "conv2d", x, y, weights, True, weight="c", **a)
+
+CONV1D = [  # batch, C, T, O, k, attributes
+    (1, 4, 20, 5, 3, {"padding": 1, "activation": "gelu"}),
+    (3, 4, 21, 5, 3, {"padding": 1, "stride": 2}),
+    (2, 4, 21, 6, 4, {"padding": [3, 0], "dilation": 1, "bias": False}),
+    (1, 4, 30, 6, 5, {"groups": 2, "stride": [3], "dilation": 2}),
+    (2, 4, 17, 4, 3, {"groups": 4, "padding": 1}),
+    (1, 4, 18, 8, 3, {"groups": 4, "same_padding": True, "stride": 2}),
+    (1, 1, 50, 7, 16, {"stride": 8, "bias": False, "activation": "tanh"}),
+]
+for i, (batch, c, n, o, kernel, a) in enumerate(CONV1D):
+    groups = a.get("groups", 1)
+    x, k, b = rand(batch, c, n), rand(o, c // groups, kernel, scale=0.3), rand(o)
+    s, d = (v[0] if isinstance(v, list) else v for v in (a.get("stride", 1), a.get("dilation", 1)))
+    pad = a.get("padding", 0)
+    before, after = pad if isinstance(pad, list) else (pad, pad)
+    if a.get("same_padding"):
+        before, after = same(n, kernel, s, d)
+    y = F.conv1d(F.pad(t(x), (before, after)), t(k), t(b) if a.get("bias", True) else None, s, 0, d,
+                 groups)
+    y = ACTIVATIONS[a.get("activation", "identity")](y)
+    weights = {"c.weight": k} | ({"c.bias": b} if a.get("bias", True) else {})
+    one(f"conv1d_{i}", "conv1d", x, y, weights, True, weight="c", **a)
+
+POOL = [  # shape (with batch), attributes
+    ((1, 3, 8, 8), {"kernel": 2}), ((3, 2, 7, 9), {"kernel": 2, "stride": 2}),
+    ((2, 2, 7, 9), {"kernel": 3, "stride": 2, "padding": 1}),
+    ((1, 2, 9, 8), {"kernel": [2, 3], "stride": [1, 2], "padding": [0, 1]}),
+    ((1, 5, 6), {"kernel": [5, 6]}), ((2, 2, 3, 5, 4), {"kernel": 2, "stride": 1}),
+    ((1, 1, 4, 3), {"kernel": 3, "padding": [2, 1, 0, 2], "stride": 1}),
+    ((1, 2, 7, 8), {"kernel": 3, "stride": 2, "same_padding": True}),
+    ((1, 1, 1, 1), {"kernel": 1}),
+]
+for i, (shape, a) in enumerate(POOL):
+    x = rand(*shape)
+    kernel = a["kernel"] if isinstance(a["kernel"], list) else [a["kernel"]] * 2
+    stride = a.get("stride", kernel)
+    stride = stride if isinstance(stride, list) else [stride] * 2
+    top, left, bottom, right = pad4(a.get("padding", 0))
+    if a.get("same_padding"):
+        (top, bottom), (left, right) = (same(shape[j - 2], kernel[j], stride[j], 1) for j in (0, 1))
+
+    def windows(value):
+        p = F.pad(t(x), (left, right, top, bottom), value=value)
+        return p.unfold(-2, kernel[0], stride[0]).unfold(-2, kernel[1], stride[1])
+
+    inside = ~torch.isinf(windows(-math.inf))
+    one(f"pool2d_max_{i}", "pool2d", x, windows(-math.inf).amax((-1, -2)), None, True, kind="max", **a)
+    one(f"pool2d_mean_{i}", "pool2d", x, windows(0.0).mean((-1, -2)), None, True, kind="mean", **a)
+    y = windows(0.0).sum((-1, -2)) / inside.sum((-1, -2))
+    one(f"pool2d_mean_inside_{i}", "pool2d", x, y, None, True, kind="mean", count_include_pad=False,
+        **a)
+# The reference above against torch's own pooling.
+x = torch.randn(1, 2, 9, 9, dtype=torch.float64)
+p = F.pad(x, (1, 1, 1, 1)).unfold(-2, 3, 2).unfold(-2, 3, 2).mean((-1, -2))
+assert torch.allclose(p, F.avg_pool2d(x, 3, 2, 1))
+
+table = rand(11, 6)
+for name, index, a in [("flat", ids(0, 11, 7), {}), ("scale", ids(0, 11, 5), {"scale": 2.5}),
+                       ("matrix", ids(0, 11, 2, 3), {}),
+                       ("clamped", np.array([-5, 3, 11, 2**31 - 1, -2**31], np.int32), {})]:
+    y = t(table)[t(index).clamp(0, 10)] * a.get("scale", 1)
+    one(f"embedding_{name}", "embedding", index, y, {"e.weight": table}, weight="e", **a)
+index = ids(0, 11, 3, 9)
+one("embedding_batch", "embedding", index, t(table)[t(index)], {"e.weight": table}, True, weight="e")
+
+
+def positions(seq, dim, layout="interleaved", endpoint=False, base=10000.0, offset=0):
+    half = dim // 2
+    i = torch.arange(half, dtype=torch.float64)
+    frequency = torch.tensor(base, dtype=torch.float64) ** (-i / (half - endpoint))
+    angle = (torch.arange(seq, dtype=torch.float64) + offset)[:, None] * frequency
+    pair = (angle.sin(), angle.cos())
+    return torch.stack(pair, -1).flatten(1) if layout == "interleaved" else torch.cat(pair, 1)
+
+
+for i, (shape, a) in enumerate([((1, 9, 8), {}), ((3, 17, 6), {"layout": "halves"}),
+                                ((1, 12, 10), {"layout": "halves", "endpoint": True}),
+                                ((2, 5, 16), {"base": 500, "offset": 7}),
+                                ((1, 6, 12), {"offset": 1000000, "layout": "interleaved"}),
+                                ((2, 2, 4, 2), {}), ((1, 3, 4), {"base": 1})]):
+    x = rand(*shape)
+    a = {"layout": "interleaved"} | a if i else a
+    one(f"sinusoidal_positions_{i}", "sinusoidal_positions", x,
+        t(x) + positions(shape[-2], shape[-1], **a), None, True, **a)
+
+for i, (wshape, batch) in enumerate([((4,), 1), ((1, 1, 4), 3), ((2, 4), 3), ((1, 3, 4), 1)]):
+    x, w = rand(batch, 5, 4), rand(*wshape)
+    rows = t(w).reshape(1, -1, 4).expand(batch, -1, -1)
+    one(f"prepend_{i}", "prepend", x, torch.cat((rows, t(x)), 1), {"cls": w}, True, weight="cls")
+    one(f"append_{i}", "append", x, torch.cat((t(x), rows), 1), {"cls": w}, True, weight="cls")
+
+# ---- shared: linear ----------------------------------------------------------------------------
+
+LINEAR = [  # shape of x (with batch), out, attributes
+    ((1, 5, 8), 6, {}), ((3, 5, 8), 6, {"bias": False}), ((3, 4, 7), 5, {"bias": "other.bias"}),
+    ((2, 3, 9), 33, {"transposed": True}), ((1, 7), 3, {}), ((8, 7), 10, {}),
+    ((2, 2, 3, 5), 4, {}), ((1, 70, 20), 70, {}), ((1, 3, 1), 1, {}),
+    ((2, 4, 6), 9, {"rows": [2, 5]}), ((2, 4, 6), 40, {"rows": [20, 18], "transposed": True}),
+    ((2, 4, 6), 9, {"rows": [0, 9], "bias": False}), ((1, 130, 12), 20, {"activation": "relu"}),
+]
+LINEAR += [((2, 3, 6), 7, {"activation": name}) for name in ACTIVATIONS]
+for i, (shape, out, a) in enumerate(LINEAR):
+    x, w, b = rand(*shape), rand(out, shape[-1], scale=0.4), rand(out)
+    first, count = a.get("rows", (0, out))
+    y = t(x) @ t(w)[first:first + count].T
+    if a.get("bias", True):
+        y = y + t(b)[first:first + count]
+    y = ACTIVATIONS[a.get("activation", "identity")](y)
+    weights = {"l.weight": w.T if a.get("transposed") else w}
+    if a.get("bias", True):
+        weights[a["bias"] if "bias" in a else "l.bias"] = b
+    one(f"linear_{i}", "linear", x, y, weights, True, weight="l", **a)
+for i, (shape, out, names, a) in enumerate([
+        ((3, 5, 8), 24, 3, {}), ((1, 5, 8), 96, 3, {}), ((2, 3, 8), 50, 2, {}),
+        ((2, 3, 8), 60, 3, {"split": [40, 10, 10]}), ((1, 40, 6), 45, 4, {"split": [1, 16, 17, 11]}),
+        ((1, 2, 6), 9, 9, {}), ((1, 3, 6), 200, 3, {"split": [64, 100, 36], "activation": "gelu"}),
+        ((2, 3, 6), 40, 2, {"rows": [4, 30], "transposed": True})]):
+    x, w, b = rand(*shape), rand(out, shape[-1], scale=0.4), rand(out)
+    first, count = a.get("rows", (0, out))
+    y = ACTIVATIONS[a.get("activation", "identity")](t(x) @ t(w)[first:first + count].T
+                                                     + t(b)[first:first + count])
+    pieces = y.split(a.get("split", count // names), -1)
+    outs = [f"y{j}" for j in range(names)]
+    case(f"linear_split_{i}", {"layer": "linear", "in": "x", "out": outs, "weight": "l", **a},
+         {"x": x}, dict(zip(outs, pieces)),
+         {"l.weight": w.T if a.get("transposed") else w, "l.bias": b}, batched=("x",))
+
+w = rand(3, 4)
+case("parameter", {"layer": "parameter", "out": "y", "weight": "w"}, {"x": rand(2)}, {"y": w}, {"w": w})
+x = rand(3, 2, 4)
+case("parameter_batch", [{"layer": "parameter", "out": "p", "weight": "w"},
+                         {"layer": "matmul", "in": ["x", "p"], "out": "y", "transpose_b": True}],
+     {"x": x}, {"y": t(x) @ t(w).T}, {"w": w}, batched=("x",))
+
+# ---- shared: norms -----------------------------------------------------------------------------
+
+for i, (shape, a) in enumerate([((3, 5, 8), {"eps": 1e-5}), ((1, 4, 33), {"eps": 1e-12}),
+                                ((2, 16), {"eps": 1e-6}), ((1, 2, 3, 17), {"eps": 1e-3}),
+                                ((2, 3, 1), {"eps": 1e-5}), ((2, 3, 100), {"eps": 1e-5, "bias": False}),
+                                ((2, 3, 9), {"eps": 1e-5, "affine": False}),
+                                ((2, 3, 9), {"eps": 1e-5, "bias": "beta"})]):
+    n = shape[-1]
+    x, w, b = rand(*shape) + 0.5, rand(n), rand(n)
+    affine, bias = a.get("affine", True), a.get("bias", True) and a.get("affine", True)
+    y = F.layer_norm(t(x), (n,), t(w) if affine else None, t(b) if bias else None, a["eps"])
+    weights = ({"n.weight": w} if affine else {}) | ({a.get("bias", "n.bias"): b} if bias else {})
+    one(f"layer_norm_{i}", "layer_norm", x, y, weights, True,
+        **({"weight": "n"} if affine else {}), **a)
+for i, (shape, a) in enumerate([((3, 5, 8), {"eps": 1e-5}), ((1, 4, 33), {"eps": 1e-6, "offset": 1}),
+                                ((2, 100), {"eps": 1e-6, "offset": 0}),
+                                ((2, 3, 9), {"eps": 1e-5, "affine": False})]):
+    x, w = rand(*shape), rand(shape[-1])
+    y = t(x) / (t(x).square().mean(-1, keepdim=True) + a["eps"]).sqrt()
+    if a.get("affine", True):
+        y = y * (t(w) + a.get("offset", 0))
+        one(f"rms_norm_{i}", "rms_norm", x, y, {"n.weight": w}, True, weight="n", **a)
+    else:
+        one(f"rms_norm_{i}", "rms_norm", x, y, None, True, **a)
+for i, (shape, axis, a) in enumerate([((3, 5, 4, 6), None, {}), ((1, 7, 1, 1), None, {}),
+                                      ((2, 3, 9), -1, {}), ((2, 9, 4), 0, {}), ((2, 3, 5, 4), -2, {}),
+                                      ((2, 5), 0, {}), ((1, 5, 4, 3), 0, {"bias": False}),
+                                      ((1, 5, 4, 3), 0, {"affine": False})]):
+    position = 1 if axis is None else 1 + axis if axis >= 0 else axis
+    n = shape[position]
+    x, w, b, mean, var = rand(*shape), rand(n), rand(n), rand(n), rand(n) ** 2 + np.float32(0.1)
+    affine, bias = a.get("affine", True), a.get("bias", True) and a.get("affine", True)
+    y = F.batch_norm(t(x).movedim(position, 1), t(mean), t(var), t(w) if affine else None,
+                     t(b) if bias else None, False, 0.0, 1e-5).movedim(1, position)
+    weights = {"n.running_mean": mean, "n.running_var": var}
+    weights |= ({"n.weight": w} if affine else {}) | ({"n.bias": b} if bias else {})
+    one(f"batch_norm_{i}", "batch_norm", x, y, weights, True, weight="n", eps=1e-5,
+        **({} if axis is None else {"axis": axis}), **a)
+for i, (shape, groups, a) in enumerate([((3, 6, 4, 5), 2, {}), ((1, 6, 4, 5), 6, {}), ((2, 6, 7), 1, {}),
+                                        ((2, 8), 4, {}), ((1, 6, 3, 3), 3, {"bias": False}),
+                                        ((1, 6, 3, 3), 3, {"affine": False})]):
+    x, w, b = rand(*shape), rand(shape[1]), rand(shape[1])
+    affine, bias = a.get("affine", True), a.get("bias", True) and a.get("affine", True)
+    y = F.group_norm(t(x), groups, t(w) if affine else None, t(b) if bias else None, 1e-5)
+    weights = ({"n.weight": w} if affine else {}) | ({"n.bias": b} if bias else {})
+    one(f"group_norm_{i}", "group_norm", x, y, weights, True, groups=groups, eps=1e-5,
+        **({"weight": "n"} if affine else {}), **a)
+
+# ---- shared: elementwise -----------------------------------------------------------------------
+
+grid = np.concatenate((np.linspace(-12, 12, 97), [0.0, -0.0, 1e-8, -1e-8, 1e4, -1e4])).astype(np.float32)
+for name, f in ACTIVATIONS.items():
+    x = np.clip(grid, -12, 12)
+    if name != "identity":
+        one(f"activation_{name}", name, x, f(t(x)))
+for kind, name in [("identity", "identity"), ("linear", "identity"), ("gelu", "gelu"),
+                   ("gelu_python", "gelu"), ("gelu_new", "gelu_tanh"), ("gelu_fast", "gelu_tanh"),
+                   ("gelu_pytorch_tanh", "gelu_tanh"), ("gelu_accurate", "gelu_tanh"),
+                   ("quick_gelu", "quick_gelu"), ("swish", "silu"), ("silu", "silu"),
+                   ("relu", "relu"), ("tanh", "tanh"), ("sigmoid", "sigmoid")]:
+    x = rand(3, 5, 7, scale=2)
+    one(f"activation_kind_{kind}", "activation", x, ACTIVATIONS[name](t(x)), None, True, kind=kind)
+x = rand(2, 4)
+case("activation_config", {"layer": "activation", "in": "x", "out": "y", "kind": "hidden_act"},
+     {"x": x}, {"y": ACTIVATIONS["gelu_tanh"](t(x))})
+cases[-1]["description"]["config"] = {"hidden_act": "gelu_new"}
+
+BINARY = {"add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div,
+          "max": torch.maximum, "min": torch.minimum}
+
+
+def divisor(*shape):
+    """Away from zero."""
+    x = rand(*shape)
+    return x + np.sign(x) * np.float32(0.5)
+
+
+SHAPES = [((4, 5), (4, 5)), ((4, 5), (5,)), ((5,), (4, 5)), ((4, 1), (1, 5)), ((4, 5), (1, 1)),
+          ((3, 4, 5), (4, 1)), ((1, 4, 5), (3, 1, 5)), ((3, 1, 1), (3, 4, 5)), ((5,), ())]
+for name, f in BINARY.items():
+    for i, (sa, sb) in enumerate(SHAPES):
+        a, b = rand(*sa), divisor(*sb)
+        node = {"layer": name, "in": ["a", "b"], "out": "y"}
+        if sb == ():
+            b = divisor(1)
+        case(f"{name}_{i}", node, {"a": a, "b": b}, {"y": f(t(a), t(b))})
+    a, b = rand(3, 4, 5), divisor(3, 4, 5)
+    case(f"{name}_batch_both", node, {"a": a, "b": b}, {"y": f(t(a), t(b))}, batched=("a", "b"))
+    case(f"{name}_batch_first", node, {"a": a, "b": b[0]}, {"y": f(t(a), t(b[0]))}, batched=("a",))
+    case(f"{name}_batch_second", node, {"a": a[0], "b": b}, {"y": f(t(a[0]), t(b))}, batched=("b",))
+    case(f"{name}_batch_columns", node, {"a": a, "b": b[:, :, :1]}, {"y": f(t(a), t(b[:, :, :1]))},
+         batched=("a", "b"))
+    case(f"{name}_batch_rank", node, {"a": a[:, 0], "b": b[0]},
+         {"y": f(t(a[:, :1]), t(b[0]))}, batched=("a",))
+    one(f"{name}_value", name, a, f(t(a), torch.tensor(-1.75, dtype=torch.float64)), None, True,
+        value=-1.75)
+    one(f"{name}_weight", name, a, f(t(a), t(b[0])), {"w": b[0]}, True, weight="w")
+    one(f"{name}_weight_row", name, a, f(t(a), t(b[0, 0])), {"w": b[0, 0]}, True, weight="w")
+    one(f"{name}_weight_ones", name, a, f(t(a), t(b[:1])), {"w": b[:1]}, True, weight="w")
+x = rand(70, 300, scale=0.1)
+one("mul_value_rows", "mul", x[:2], t(x[:2]) * 3, value=3)
+case("add_itself", {"layer": "add", "in": ["x", "x"], "out": "y"}, {"x": x[:3]}, {"y": 2 * t(x[:3])})
+table = rand(12, 6)
+for i, (w, seq, a) in enumerate([(table, 5, {}), (table, 12, {}), (table, 4, {"offset": 2}),
+                                 (table[None], 5, {"offset": 7}), (table[:1], 1, {})]):
+    x, first = rand(3, seq, 6), a.get("offset", 0)
+    one(f"add_rows_{i}", "add", x, t(x) + t(table)[first:first + seq], {"w": w}, True, weight="w",
+        slice_rows=True, **a)
+x = rand(2, 3, 4, 6)
+one("add_rows_leading", "add", x, t(x) + t(table)[:4], {"w": table}, True, weight="w", slice_rows=True)
+x = rand(2, 7, 6)
+case("add_rows_symbol", {"layer": "add", "in": "x", "out": "y", "weight": "w", "slice_rows": True},
+     {"x": x}, {"y": t(x) + t(table)[:7]}, {"w": table}, {"seq": {"max": 12}}, ("x",), {"x": ["seq", 6]})
+
+# ---- shared: shapes ----------------------------------------------------------------------------
+
+for i, (shapes, axis) in enumerate([(((2, 3), (2, 5)), 1), (((2, 3), (4, 3)), 0),
+                                    (((2, 3, 4), (2, 1, 4), (2, 2, 4)), -2), (((3,),), 0),
+                                    (((2, 3), (2, 1)), -1)]):
+    xs = {f"x{j}": rand(3, *s) for j, s in enumerate(shapes)}
+    y = torch.cat([t(x) for x in xs.values()], axis + 1 if axis >= 0 else axis)
+    node = {"layer": "concat", "in": list(xs), "out": "y", "axis": axis}
+    case(f"concat_{i}", node, xs, {"y": y}, batched=tuple(xs))
+    first = {k: x[0] for k, x in xs.items()}
+    case(f"concat_single_{i}", node, first, {"y": y[0]})
+    if len(xs) > 1:
+        mixed = {k: x if k == "x1" else x[0] for k, x in xs.items()}
+        y = torch.cat([t(x) if x is xs["x1"] else t(x).expand(3, *x.shape) for x in mixed.values()],
+                      axis + 1 if axis >= 0 else axis)
+        case(f"concat_mixed_{i}", node, mixed, {"y": y}, batched=("x1",))
+a, b = ids(-9, 9, 2, 3), ids(-9, 9, 2, 2)
+case("concat_i32", {"layer": "concat", "in": ["a", "b"], "out": "y", "axis": -1}, {"a": a, "b": b},
+     {"y": np.concatenate((a, b), 1)})
+for i, (shape, axis, a) in enumerate([((5, 6), 0, {"start": 1, "end": 3}), ((5, 6), -1, {"start": 2}),
+                                      ((5, 6), 1, {"end": -1}), ((5, 6), 0, {"start": -2}),
+                                      ((3, 5, 4), 1, {"start": -4, "end": -2}), ((5,), 0, {"start": 4}),
+                                      ((2, 3), 0, {})]):
+    x = rand(3, *shape)
+    index = [slice(None)] * (len(shape) + 1)
+    index[axis + 1 if axis >= 0 else axis] = slice(a.get("start", 0), a.get("end"))
+    one(f"slice_{i}", "slice", x, x[tuple(index)], None, True, axis=axis, **a)
+for i, (shape, axis, names, a) in enumerate([((5, 6), None, 3, {}), ((4, 6), 0, 2, {}),
+                                             ((4, 6), -1, 2, {"sizes": [1, 5]}),
+                                             ((7, 3, 2), 0, 3, {"sizes": [2, 4, 1]}), ((3,), 0, 1, {})]):
+    x = rand(3, *shape)
+    real = -1 if axis is None else axis + 1 if axis >= 0 else axis
+    pieces = t(x).split(a.get("sizes", x.shape[real] // names), real)
+    outs = [f"y{j}" for j in range(names)]
+    case(f"split_{i}", {"layer": "split", "in": "x", "out": outs, **a,
+                        **({} if axis is None else {"axis": axis})},
+         {"x": x}, dict(zip(outs, pieces)), batched=("x",))
+for i, (shape, to, real) in enumerate([((4, 6), [24], (24,)), ((4, 6), [2, -1, 3], (2, 4, 3)),
+                                       ((4, 6), [0, 2, 3], (4, 2, 3)), ((4, 6), [0, -1, 1], (4, 6, 1)),
+                                       ((1,), [], ()), ((2, 3, 4), [-1, 4], (6, 4)), ((6,), 6, (6,))]):
+    x = rand(3, *shape)
+    one(f"reshape_{i}", "reshape", x, x.reshape(3, *real), None, True, shape=to)
+    one(f"reshape_i32_{i}", "reshape", np.int32(x * 99), np.int32(x * 99).reshape(3, *real), None, True,
+        shape=to)
+x = rand(2, 5, 6)
+case("reshape_symbol", {"layer": "reshape", "in": "x", "out": "y", "shape": ["seq", 2, -1]},
+     {"x": x}, {"y": x.reshape(2, 5, 2, 3)}, None, {"seq": {"max": 9}}, ("x",), {"x": ["seq", 6]})
+case("reshape_kept", [{"layer": "reshape", "in": "x", "out": "r", "shape": [6, -1]},
+                      {"layer": "matmul", "in": ["r", "x"], "out": "y"}],
+     {"x": x}, {"y": t(x).reshape(2, 6, 5) @ t(x)}, batched=("x",))
+for i, (shape, axes) in enumerate([((4, 6), None), ((2, 4, 6), None), ((4, 6), [1, 0]), ((2, 3, 4), [2, 0, 1]),
+                                   ((2, 3, 4), [1, 0, 2]), ((2, 3, 4), [0, 1, 2]), ((1, 5), [1, 0]),
+                                   ((2, 3, 4, 5), [0, 2, 1, 3]), ((2, 3, 2, 2, 3), [4, 1, 3, 0, 2]),
+                                   ((5,), [0]), ((33, 35), None)]):
+    x = rand(1 if len(shape) == 2 and shape[0] > 30 else 3, *shape)
+    y = t(x).permute(0, *(j + 1 for j in axes)) if axes else t(x).transpose(-1, -2)
+    one(f"transpose_{i}", "transpose", x, y, None, True, **({"axes": axes} if axes else {}))
+x = ids(-99, 99, 4, 3)
+one("transpose_i32", "transpose", x, x.T)
+
+for i, (sa, sb, a) in enumerate([((3, 4), (4, 5), {}), ((3, 4), (5, 4), {"transpose_b": True}),
+                                 ((2, 3, 4), (2, 4, 5), {"scale": 0.25}), ((2, 3, 4), (4, 5), {}),
+                                 ((3, 4), (2, 4, 5), {}), ((2, 1, 3, 4), (3, 4, 2), {}),
+                                 ((1, 7, 9), (9, 70), {}), ((5, 17), (65, 17), {"transpose_b": True}),
+                                 ((2, 3, 1), (2, 1, 1), {}), ((1, 1), (1, 1), {"scale": -2})]):
+    x, z = rand(3, *sa), rand(3, *sb)
+    def product(x, z):
+        return (t(x) @ (t(z).transpose(-1, -2) if a.get("transpose_b") else t(z))) * a.get("scale", 1)
+    node = {"layer": "matmul", "in": ["a", "b"], "out": "y", **a}
+    case(f"matmul_{i}", node, {"a": x[0], "b": z[0]}, {"y": product(x[0], z[0])})
+    both = torch.stack([product(x[j], z[j]) for j in range(3)])
+    case(f"matmul_batch_{i}", node, {"a": x, "b": z}, {"y": both}, batched=("a", "b"))
+    left = torch.stack([product(x[j], z[0]) for j in range(3)])
+    case(f"matmul_batch_left_{i}", node, {"a": x, "b": z[0]}, {"y": left}, batched=("a",))
+
+for i, (shape, a) in enumerate([((3, 4, 7), {}), ((1, 5, 33), {"temperature": 0.5}),
+                                ((2, 5, 3), {"axis": 0}), ((2, 3, 4, 5), {"axis": -2, "temperature": 3}),
+                                ((1, 1), {}), ((2, 100), {"axis": 0}), ((2, 4, 1), {"axis": 1})]):
+    x, axis = rand(*shape, scale=4), a.get("axis", -1)
+    y = torch.softmax(t(x) / a.get("temperature", 1), axis + 1 if axis >= 0 else axis)
+    one(f"softmax_{i}", "softmax", x, y, None, True, **a)
+x = np.array([[-np.inf] * 3, [-np.inf, 0, 0], [1e30, 1e30, -1e30]], np.float32)
+one("softmax_infinite", "softmax", x, np.array([[0, 0, 0], [0, .5, .5], [.5, .5, 0]]))
+
+# ---- head --------------------------------------------------------------------------------------
+
+for i, (shape, a) in enumerate([((3, 5, 4), {}), ((3, 5, 4), {"index": -1}), ((1, 5, 4), {"index": 2}),
+                                ((2, 3, 5, 4), {"index": -5}), ((2, 1, 1), {})]):
+    x = rand(*shape)
+    one(f"token_{i}", "token", x, x[..., a.get("index", 0), :], None, True, **a)
+x = rand(3, 6, 5)
+one("mean_pool", "mean_pool", x, t(x).mean(1), None, True)
+one("max_pool", "max_pool", x, t(x).amax(1), None, True)
+one("mean_pool_single", "mean_pool", x[0], t(x[0]).mean(0))
+long = rand(40, 70)
+one("mean_pool_wide", "mean_pool", long, t(long).mean(0))
+one("max_pool_wide", "max_pool", long, t(long).amax(0))
+mask = np.array([[1, 1, 1, 0, 0, 0], [0, 0, 1, 0, 1, 1], [0, 0, 0, 0, 0, 0]], np.int32)
+keep = t(mask).double()[:, :, None]
+mean = (t(x) * keep).sum(1) / keep.sum(1).clamp(min=1)
+highest = torch.where(keep > 0, t(x), -math.inf).amax(1)
+highest = torch.where(highest.isinf(), torch.zeros_like(highest), highest)
+for name, y in [("mean_pool", mean), ("max_pool", highest)]:
+    node = {"layer": name, "in": "x", "out": "y", "padding": "mask"}
+    case(f"{name}_mask", node, {"x": x, "mask": mask}, {"y": y}, batched=("x", "mask"))
+    case(f"{name}_mask_f32", node, {"x": x, "mask": mask.astype(np.float32)}, {"y": y},
+         batched=("x", "mask"))
+    case(f"{name}_mask_one", node, {"x": x[1], "mask": mask[1]}, {"y": y[1]})
+shared = (t(x) * keep[:1]).sum(1) / 3
+case("mean_pool_mask_shared", {"layer": "mean_pool", "in": "x", "out": "y", "padding": "mask"},
+     {"x": x, "mask": mask[0]}, {"y": shared}, batched=("x",))
+for i, (shape, bias) in enumerate([((3, 7, 5), True), ((1, 64, 33), True), ((2, 1, 4), False)]):
+    x, w, b = rand(*shape), rand(1, shape[-1]), rand(1)
+    scores = t(x) @ t(w)[0] + (t(b) if bias else 0)
+    p = torch.softmax(scores, -1)
+    y = (p[..., None] * t(x)).sum(1)
+    node = {"layer": "attention_pool", "in": "x", "out": "y", "weight": "s"} | ({} if bias else {"bias": False})
+    weights = {"s.weight": w} | ({"s.bias": b} if bias else {})
+    case(f"attention_pool_{i}", node, {"x": x}, {"y": y}, weights, batched=("x",))
+    case(f"attention_pool_weights_{i}", node | {"out": ["y", "p"]}, {"x": x}, {"y": y, "p": p}, weights,
+         batched=("x",))
+for i, (shape, k) in enumerate([((3, 10), 4), ((2, 3, 7), 7), ((1, 1), 1), ((1, 100), 5)]):
+    x = rand(*shape)
+    values, indices = t(x).topk(k, -1)
+    node = {"layer": "top_k", "in": "x", "out": ["v", "i"], "k": k}
+    case(f"top_k_{i}", node, {"x": x}, {"v": values, "i": indices}, batched=("x",))
+    case(f"top_k_values_{i}", node | {"out": "v"}, {"x": x}, {"v": values}, batched=("x",))
+    one(f"argmax_{i}", "argmax", x, t(x).argmax(-1), None, True)
+x = np.array([1, 3, np.nan, 3, 2, 3, -np.inf, np.nan], np.float32)
+case("top_k_ties", {"layer": "top_k", "in": "x", "out": ["v", "i"], "k": 5}, {"x": x},
+     {"v": np.array([3, 3, 3, 2, 1.0]), "i": np.array([1, 3, 5, 4, 0])})
+one("argmax_ties", "argmax", x, np.array(1))
+one("argmax_nan_first", "argmax", np.array([np.nan, -np.inf, -np.inf], np.float32), np.array(1))
+for i, (shape, a) in enumerate([((3, 5, 8), {}), ((2, 33), {"eps": 1e-6}), ((1, 1), {})]):
+    x = rand(*shape)
+    x[0, 0] = 0
+    one(f"l2_normalize_{i}", "l2_normalize", x, F.normalize(t(x), dim=-1, eps=a.get("eps", 1e-12)), None,
+        True, **a)
+
+# ---- several in a row: values in place, shared and kept ---------------------------------------
+
+x, k, b = rand(3, 3, 8, 8), rand(6, 3, 3, 3, scale=0.3), rand(6)
+mean, var, position, w, c = rand(6), rand(6) ** 2 + np.float32(0.1), rand(16, 6), rand(12, 6), rand(12)
+y = F.relu(F.batch_norm(F.conv2d(t(x), t(k), padding=1), t(mean), t(var), t(b), t(mean), False, 0, 1e-5))
+y = F.max_pool2d(y, 2).flatten(2).transpose(1, 2) + t(position)
+n = F.layer_norm(y, (6,), t(b), t(mean), 1e-5)
+q, p = (n @ t(w).T + t(c)).chunk(2, -1)
+z = (y + torch.tanh(q) * p).mean(1)
+case("chain_stem", [
+    {"layer": "conv2d", "in": "x", "out": "h", "weight": "conv", "bias": False, "padding": 1},
+    {"layer": "batch_norm", "in": "h", "out": "h", "weight": "bn", "eps": 1e-5},
+    {"layer": "relu", "in": "h", "out": "h"},
+    {"layer": "pool2d", "in": "h", "out": "h", "kind": "max", "kernel": 2},
+    {"layer": "reshape", "in": "h", "out": "h", "shape": [0, -1]},
+    {"layer": "transpose", "in": "h", "out": "h"},
+    {"layer": "add", "in": "h", "out": "h", "weight": "position"},
+    {"layer": "layer_norm", "in": "h", "out": "n", "weight": "ln", "eps": 1e-5},
+    {"layer": "linear", "in": "n", "out": ["q", "p"], "weight": "fc"},
+    {"layer": "tanh", "in": "q", "out": "q"},
+    {"layer": "mul", "in": ["q", "p"], "out": "q"},
+    {"layer": "add", "in": ["h", "q"], "out": "h"},
+    {"layer": "mean_pool", "in": "h", "out": "y"}],
+     {"x": x}, {"y": z, "n": n},
+     {"conv.weight": k, "bn.weight": b, "bn.bias": mean, "bn.running_mean": mean, "bn.running_var": var,
+      "position": position, "ln.weight": b, "ln.bias": mean, "fc.weight": w, "fc.bias": c}, batched=("x",))
+
+with open(HERE / "layers.json", "w") as file:
+    file.write("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")
+save_file({key: tensors[key] for key in sorted(tensors)}, HERE / "layers.safetensors")
+print(len(cases), "cases,", sum(x.nbytes for x in tensors.values()), "bytes of tensors")
