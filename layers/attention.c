@@ -31,7 +31,7 @@ bool attn_attention_fuse(const void *score_params, const void *normalize_params,
  *   shared: [ keys: batch * kv_heads | values: batch * kv_heads ]
  *   worker: [ block of scores: rows * k_len (without a second output) | the steps' own ] */
 typedef struct layout {
-    attn_blocks blocks;
+    attn_row_blocks blocks;
     size_t keys, values, scores, own;
 } layout;
 
@@ -39,7 +39,7 @@ static bool lay_out(layout *l, const attn_kernels *kernels, const attn_attention
                     const attn_score_size *z, const attn_select_size *y, size_t batch,
                     size_t workers, bool keeps_weights)
 {
-    l->blocks = attn_cut_blocks(batch, z->heads, z->q_len, z->k_len, workers);
+    l->blocks = attn_cut_row_blocks(batch, z->heads, z->q_len, z->k_len, workers);
     l->scores = 0;
     if (!attn_score_key_floats(kernels, &p->score, z, &l->keys) ||
         !attn_mul(l->keys, z->kv_heads, &l->keys) || !attn_mul(l->keys, batch, &l->keys) ||
@@ -103,7 +103,7 @@ static void block_task(void *arg, size_t task, size_t worker)
     const attention_job *job = arg;
     const attn_run_context *c = job->c;
     const attn_score_size *z = &job->score.size;
-    attn_block block = attn_get_block(&job->l.blocks, task);
+    attn_row_block block = attn_get_row_block(&job->l.blocks, task);
     float *scratch = attn_worker_scratch(c, worker), *own = scratch + job->l.scores;
     float *w = c->outputs > 1 ? attn_item(&c->out[1], block.item) +
                                     (block.head * z->q_len + block.row) * z->k_len
@@ -132,6 +132,7 @@ static void run(const attn_run_context *c, const void *params)
 const attn_layer attn_layer_attention = {
     .name = "attention",
     .step = ATTN_STEP_ATTENTION,
+    .flags = ATTN_SHOWS_WEIGHTS,
     .params_size = sizeof(attn_attention_params),
     .parse = parse,
     .infer = infer,

@@ -88,7 +88,7 @@ static void pack(const attn_param *p, const attn_kernels *kernels, float *to, fl
     for (size_t j = 0; j < p->n; j += panel) {
         size_t columns = p->n - j < panel ? p->n - j : panel;
         if (p->k_is_row) {
-            size_t row = p->source->dim[1];
+            size_t row = p->source->dim[p->source->rank - 1];
             for (size_t i = 0; i < p->k; i++)
                 attn_weight_to_f32(p->source, p->first + i * row + j, columns,
                                    temporary + i * columns);

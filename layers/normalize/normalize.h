@@ -3,7 +3,7 @@
 #ifndef ATTN_NORMALIZE_H
 #define ATTN_NORMALIZE_H
 
-#include "layers/blocks.h"
+#include "layers/row_blocks.h"
 
 typedef enum attn_normalize_kind {
     ATTN_NORMALIZE_SOFTMAX,   /* Bridle 1990 */

@@ -81,8 +81,8 @@ void attn_score_prepare(const attn_score_run *s, size_t task)
 
 /* y = x W of this head; x: [rows, q_dim] with row stride ldx, y: [rows, k_dim].
  * The packed W holds the rows of all heads below each other in every panel. */
-static void project(const attn_score_run *s, const attn_block *block, const float *x, size_t ldx,
-                    float *y)
+static void project(const attn_score_run *s, const attn_row_block *block, const float *x,
+                    size_t ldx, float *y)
 {
     const attn_score_size *z = &s->size;
     const attn_param *w = &s->p->weight;
@@ -102,8 +102,8 @@ static void project(const attn_score_run *s, const attn_block *block, const floa
     }
 }
 
-static void by_product(const attn_score_run *s, const attn_block *block, const float *q, size_t ldq,
-                       const float *keys, float *scores, float *scratch)
+static void by_product(const attn_score_run *s, const attn_row_block *block, const float *q,
+                       size_t ldq, const float *keys, float *scores, float *scratch)
 {
     const attn_score_size *z = &s->size;
     const float *x = q;
@@ -135,8 +135,8 @@ static void by_product(const attn_score_run *s, const attn_block *block, const f
 }
 
 /* Scores that are no product: one reduction for every query and key. */
-static void by_pair(const attn_score_run *s, const attn_block *block, const float *q, size_t ldq,
-                    float *scores, float *scratch)
+static void by_pair(const attn_score_run *s, const attn_row_block *block, const float *q,
+                    size_t ldq, float *scores, float *scratch)
 {
     const attn_score_size *z = &s->size;
     const attn_param *v = &s->p->weight, *b = &s->p->score_bias;
@@ -162,7 +162,7 @@ static void by_pair(const attn_score_run *s, const attn_block *block, const floa
     }
 }
 
-void attn_score_block(const attn_score_run *s, const attn_block *block, float *scores,
+void attn_score_block(const attn_score_run *s, const attn_row_block *block, float *scores,
                       float *worker_scratch)
 {
     const attn_score_size *z = &s->size;

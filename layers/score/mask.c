@@ -45,7 +45,7 @@ static void add_row(const attn_score_run *s, const attn_value *v, size_t item, s
     s->kernels->binary(ATTN_BIN_ADD, row, row, 1, attn_item(v, item) + at, 1, s->size.k_len);
 }
 
-void attn_score_mask(const attn_score_run *s, const attn_block *block, float *scores)
+void attn_score_mask(const attn_score_run *s, const attn_row_block *block, float *scores)
 {
     const attn_score_size *z = &s->size;
     for (size_t r = 0; r < block->rows; r++) {

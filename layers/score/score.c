@@ -15,7 +15,7 @@ static attn_status infer(attn_infer *c, const void *params)
     attn_score_size z;
     ATTN_TRY(attn_score_check(c, p, &z));
     c->out[0] = (attn_shape){ATTN_F32, 3, {z.heads, z.q_len, z.k_len}};
-    attn_blocks blocks = attn_cut_blocks(c->batch, z.heads, z.q_len, z.k_len, c->workers);
+    attn_row_blocks blocks = attn_cut_row_blocks(c->batch, z.heads, z.q_len, z.k_len, c->workers);
     size_t key, keys, worker;
     if (!attn_score_key_floats(c->kernels, p, &z, &key) || !attn_mul(key, z.kv_heads, &keys) ||
         !attn_mul(keys, c->batch, &keys) || !attn_score_worker_floats(p, &z, blocks.rows, &worker))
@@ -29,7 +29,7 @@ static attn_status infer(attn_infer *c, const void *params)
 typedef struct score_job {
     const attn_run_context *c;
     attn_score_run score;
-    attn_blocks blocks;
+    attn_row_blocks blocks;
 } score_job;
 
 static void prepare_task(void *arg, size_t task, size_t worker)
@@ -42,7 +42,7 @@ static void block_task(void *arg, size_t task, size_t worker)
 {
     const score_job *job = arg;
     const attn_score_size *z = &job->score.size;
-    attn_block block = attn_get_block(&job->blocks, task);
+    attn_row_block block = attn_get_row_block(&job->blocks, task);
     float *scores =
         attn_item(&job->c->out[0], block.item) + (block.head * z->q_len + block.row) * z->k_len;
     attn_score_block(&job->score, &block, scores, attn_worker_scratch(job->c, worker));
@@ -53,7 +53,7 @@ static void run(const attn_run_context *c, const void *params)
     score_job job = {.c = c};
     attn_score_begin(&job.score, c, params, c->scratch);
     const attn_score_size *z = &job.score.size;
-    job.blocks = attn_cut_blocks(c->batch, z->heads, z->q_len, z->k_len, c->workers);
+    job.blocks = attn_cut_row_blocks(c->batch, z->heads, z->q_len, z->k_len, c->workers);
     size_t prepare = attn_score_prepare_tasks(&job.score);
     if (prepare) c->parallel(c->pool, prepare, prepare_task, &job);
     c->parallel(c->pool, job.blocks.tasks, block_task, &job);

@@ -8,7 +8,7 @@
 #ifndef ATTN_SCORE_H
 #define ATTN_SCORE_H
 
-#include "layers/blocks.h"
+#include "layers/row_blocks.h"
 
 typedef enum attn_score_kind {
     ATTN_SCORE_SCALED_DOT, /* q.k / sqrt(q_dim); Vaswani et al. 2017, eq. 1 */
@@ -73,10 +73,10 @@ void attn_score_begin(attn_score_run *s, const attn_run_context *c, const attn_s
 size_t attn_score_prepare_tasks(const attn_score_run *s);
 void attn_score_prepare(const attn_score_run *s, size_t task);
 /* scores: [block.rows, k_len], masked: a key that may not be looked at has -infinity. */
-void attn_score_block(const attn_score_run *s, const attn_block *block, float *scores,
+void attn_score_block(const attn_score_run *s, const attn_row_block *block, float *scores,
                       float *worker_scratch);
 
 /* Masks and biases of a block, in place; called by attn_score_block. */
-void attn_score_mask(const attn_score_run *s, const attn_block *block, float *scores);
+void attn_score_mask(const attn_score_run *s, const attn_row_block *block, float *scores);
 
 #endif

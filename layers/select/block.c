@@ -44,7 +44,8 @@ void attn_select_prepare(const attn_select_run *s, size_t task)
 }
 
 /* Sparse weights: only the values that are kept are read. */
-static void mix_kept(const attn_select_run *s, const attn_block *block, const float *w, float *y)
+static void mix_kept(const attn_select_run *s, const attn_row_block *block, const float *w,
+                     float *y)
 {
     const attn_select_size *z = &s->size;
     size_t head = block->head / (z->heads / z->kv_heads), ldv = z->kv_heads * z->v_dim;
@@ -56,7 +57,7 @@ static void mix_kept(const attn_select_run *s, const attn_block *block, const fl
     }
 }
 
-void attn_select_block(const attn_select_run *s, const attn_block *block, const float *w)
+void attn_select_block(const attn_select_run *s, const attn_row_block *block, const float *w)
 {
     const attn_select_size *z = &s->size;
     size_t ldy = z->heads * z->v_dim;

@@ -81,7 +81,7 @@ static attn_status infer(attn_infer *c, const void *params)
 typedef struct select_job {
     const attn_run_context *c;
     attn_select_run select;
-    attn_blocks blocks;
+    attn_row_blocks blocks;
 } select_job;
 
 static void prepare_task(void *arg, size_t task, size_t worker)
@@ -95,7 +95,7 @@ static void block_task(void *arg, size_t task, size_t worker)
     const select_job *job = arg;
     const attn_select_run *s = &job->select;
     size_t k_len = s->size.k_len;
-    attn_block block = attn_get_block(&job->blocks, task);
+    attn_row_block block = attn_get_row_block(&job->blocks, task);
     const float *w =
         attn_item(&job->c->in[0], block.item) + (block.head * s->size.q_len + block.row) * k_len;
     if (s->p->kind == ATTN_SELECT_WEIGHTED) {
@@ -103,7 +103,7 @@ static void block_task(void *arg, size_t task, size_t worker)
         return;
     }
     float *row = attn_worker_scratch(job->c, worker);
-    attn_block one = block;
+    attn_row_block one = block;
     one.rows = 1;
     for (size_t i = 0; i < block.rows; i++, one.row++) {
         memcpy(row, w + i * k_len, k_len * sizeof *row);
@@ -117,7 +117,7 @@ static void run(const attn_run_context *c, const void *params)
     const size_t *w = c->in[0].shape.dim;
     select_job job = {.c = c};
     attn_select_begin(&job.select, c, params, w[0], w[1], &c->in[1], c->scratch);
-    job.blocks = attn_cut_blocks(c->batch, w[0], w[1], w[2], c->workers);
+    job.blocks = attn_cut_row_blocks(c->batch, w[0], w[1], w[2], c->workers);
     size_t prepare = attn_select_prepare_tasks(&job.select);
     if (prepare) c->parallel(c->pool, prepare, prepare_task, &job);
     c->parallel(c->pool, job.blocks.tasks, block_task, &job);

@@ -7,7 +7,7 @@
 #ifndef ATTN_SELECT_H
 #define ATTN_SELECT_H
 
-#include "layers/blocks.h"
+#include "layers/row_blocks.h"
 
 typedef enum attn_select_kind {
     ATTN_SELECT_WEIGHTED,  /* all of them */
@@ -63,6 +63,6 @@ void attn_select_prepare(const attn_select_run *s, size_t task);
 void attn_select_sparsify(const attn_kernels *kernels, const attn_select_params *p, float *w,
                           size_t rows, size_t n, float *worker_scratch);
 /* Writes the block's rows of y. w: [block.rows, k_len], sparsified. */
-void attn_select_block(const attn_select_run *s, const attn_block *block, const float *w);
+void attn_select_block(const attn_select_run *s, const attn_row_block *block, const float *w);
 
 #endif
