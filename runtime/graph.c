@@ -245,11 +245,7 @@ static attn_status need_weight(void *user, const char *text, const char *suffix,
                          b->source->weights_name, b->graph->prefixes ? b->graph->prefix[0] : "",
                          b->prefix, name, suffix,
                          b->graph->prefixes > 1 ? " (nor with the other prefixes)" : "");
-    if ((*found)->unsupported)
-        return attn_fail(err, ATTN_BAD_MODEL,
-                         "tensor \"%s\" of %s has the dtype %s, which attn does not read",
-                         (*found)->name, (*found)->file, (*found)->unsupported);
-    return ATTN_OK;
+    return attn_weight_check(*found, err);
 }
 
 static int find_symbol(void *user, const char *name)
