@@ -1,4 +1,5 @@
-"""Writes tests/golden/layers.json and layers.safetensors: cases for every layer but attention.
+"""Writes tests/golden/layers.json and layers.safetensors: cases for every layer but attention,
+and layer_errors.json: nodes that must be refused, with fragments of the message.
 
 The expected values are PyTorch's, in float64 from the float32 inputs and weights. A case is a
 description with one or a few layers; the safetensors file holds CASE/w/NAME, CASE/in/NAME and
@@ -552,7 +553,168 @@ case("chain_stem", [
      {"conv.weight": k, "bn.weight": b, "bn.bias": mean, "bn.running_mean": mean, "bn.running_var": var,
       "position": position, "ln.weight": b, "ln.bias": mean, "fc.weight": w, "fc.bias": c}, batched=("x",))
 
-with open(HERE / "layers.json", "w") as file:
-    file.write("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")
+# ---- what must be refused ----------------------------------------------------------------------
+
+errors = []
+ERROR_WEIGHTS = {"l.weight": (6, 8), "l.bias": (6,), "short.weight": (6, 8), "short.bias": (5,),
+                 "conv.weight": (4, 3, 3, 3), "conv.bias": (4,), "one.weight": (4, 3, 3),
+                 "one.bias": (4,), "n.weight": (8,), "n.bias": (8,), "n.running_mean": (8,),
+                 "n.running_var": (7,), "bn.weight": (8,), "bn.bias": (8,), "bn.running_mean": (8,),
+                 "bn.running_var": (8,), "table": (5, 8), "rows4": (2, 2, 2, 8), "two": (2, 2, 8),
+                 "empty": (0, 8), "empty.weight": (0, 8), "pool.weight": (2, 8), "score.weight": (1, 8),
+                 "score.bias": (1,), "e.weight": (5, 8)}
+for key, shape in ERROR_WEIGHTS.items():
+    tensors[f"errors/w/{key}"] = np.zeros(shape, np.float32)
+
+
+def refuse(name, node, shape, *fragments, dtype="f32", other=None):
+    """A node over x (and z) of these shapes fails, and the message holds every fragment."""
+    assert name not in {e["name"] for e in errors}, name
+    shapes = {"x": shape} | ({"z": other} if other else {})
+    node = {"in": "x", "out": "y"} | node
+    if node["in"] is None:
+        del node["in"]
+    outs = node["out"] if isinstance(node["out"], list) else [node["out"]]
+    ports = {k: {"kind": "array", "shape": v} for k, v in shapes.items()}
+    ports["x"]["dtype"] = dtype
+    errors.append({"name": name, "inputs": shapes, "error": list(fragments), "description": {
+        "format": "attn/1", "name": name, "weights": {"prefix": ["errors/w/"]}, "inputs": ports,
+        "graph": [node], "outputs": {o: {"kind": "array"} for o in outs}}})
+
+
+def layer(name, **attributes):
+    return {"layer": name} | attributes
+
+
+refuse("unknown_key", layer("relu", slope=0.1), [3], "(relu)", "slope")
+refuse("two_inputs", layer("gelu") | {"in": ["x", "x"]}, [3], "\"in\" names 2 values, expected 1")
+refuse("no_input", layer("gelu") | {"in": []}, [3], "\"in\" names 0 values, expected 1")
+refuse("two_outputs", layer("tanh") | {"out": ["y", "w"]}, [3], "\"out\" names 2 values, expected 1")
+refuse("wrong_dtype", layer("silu"), [3], "i32 [3]", "expected f32", dtype="i32")
+refuse("activation_kind_missing", layer("activation"), [3], "\"kind\" is missing")
+refuse("activation_kind_unknown", layer("activation", kind="mish"), [3], "\"mish\"", "relu", "swish")
+refuse("activation_kind_number", layer("activation", kind=3), [3], "kind", "is 3")
+
+refuse("linear_columns", layer("linear", weight="l"), [4, 7], "[4, 7]", "7 columns", "takes 8")
+refuse("linear_no_weight", layer("linear"), [4, 8], "\"weight\" is missing")
+refuse("linear_absent", layer("linear", weight="q"), [4, 8], "errors/w/q.weight")
+refuse("linear_no_bias", layer("linear", weight="e"), [4, 8], "errors/w/e.bias")
+refuse("linear_bias_length", layer("linear", weight="short"), [4, 8], "short.bias", "[5]", "expected [6]")
+refuse("linear_rank", layer("linear", weight="conv"), [4, 8], "[4, 3, 3, 3]", "expected rank 2")
+refuse("linear_scalar", layer("linear", weight="l"), [], "rank")
+refuse("linear_activation", layer("linear", weight="l", activation="cube"), [4, 8], "\"cube\"", "gelu")
+refuse("linear_rows", layer("linear", weight="l", rows=[3, 4]), [4, 8], "[3, 4]", "6 outputs")
+refuse("linear_split_uneven", layer("linear", weight="l") | {"out": ["y", "a", "b", "c"]}, [4, 8],
+       "6 columns", "4 outputs")
+refuse("linear_split_sum", layer("linear", weight="l", split=[2, 3]) | {"out": ["y", "a"]}, [4, 8],
+       "adds up to 5", "6 columns")
+refuse("linear_split_count", layer("linear", weight="l", split=[2, 4]), [4, 8], "2 entries for 1 outputs")
+refuse("linear_empty", layer("linear", weight="empty", bias=False), [4, 8], "empty.weight", "no elements")
+refuse("parameter_input", layer("parameter", weight="table"), [4], "\"in\" names 1 values, expected 0")
+refuse("parameter_empty", layer("parameter", weight="empty") | {"in": None}, [4], "no elements")
+
+refuse("layer_norm_eps", layer("layer_norm", weight="n"), [4, 8], "\"eps\" is missing")
+refuse("layer_norm_eps_negative", layer("layer_norm", weight="n", eps=-1), [4, 8], "eps", "-1")
+refuse("layer_norm_columns", layer("layer_norm", weight="n", eps=0.1), [4, 9], "[4, 9]", "[8]")
+refuse("layer_norm_affine", layer("layer_norm", weight="n", affine=False, eps=0.1), [4, 8], "weight")
+refuse("layer_norm_flag", layer("layer_norm", affine=1, eps=0.1), [4, 8], "affine", "true or false")
+refuse("rms_norm_offset", layer("rms_norm", weight="n", eps=0.1, offset=2), [4, 8], "offset", "2")
+refuse("batch_norm_rank", layer("batch_norm", weight="bn", eps=0.1), [8, 4], "axis -3", "[8, 4]")
+refuse("batch_norm_channels", layer("batch_norm", weight="bn", eps=0.1), [7, 4, 4], "7 channels", "[8]")
+refuse("batch_norm_var", layer("batch_norm", weight="n", eps=0.1), [8, 4, 4], "n.running_var", "[7]", "[8]")
+refuse("group_norm_groups", layer("group_norm", weight="n", eps=0.1, groups=3), [8, 4], "8 channels", "3 groups")
+refuse("group_norm_none", layer("group_norm", weight="n", eps=0.1), [8, 4], "\"groups\" is missing")
+refuse("group_norm_channels", layer("group_norm", weight="n", eps=0.1, groups=2), [6, 4], "6 channels", "[8]")
+
+refuse("add_operands_none", layer("add"), [4], "expected one second operand", "found 0")
+refuse("add_operands_two", layer("add", weight="table", value=1), [5, 8], "expected one second operand", "found 2")
+refuse("add_shapes", layer("add") | {"in": ["x", "z"]}, [4, 5], "[4, 5]", "[3, 5]", "4 and 3", other=[3, 5])
+refuse("mul_weight_shape", layer("mul", weight="table"), [4, 8], "[4, 8]", "[5, 8]")
+refuse("add_value_text", layer("add", value="size"), [4], "value", "size")
+refuse("add_rows_short", layer("add", weight="table", slice_rows=True), [6, 8], "[6, 8]", "6 rows", "[5, 8]")
+refuse("add_rows_offset", layer("add", weight="table", slice_rows=True, offset=2), [4, 8], "row 2", "[5, 8]")
+refuse("add_rows_rank", layer("add", weight="two", slice_rows=True), [4, 8], "[4, 8]", "[2, 2, 8]")
+refuse("sub_slice_without_weight", layer("sub", value=1, slice_rows=True), [4], "slice_rows")
+refuse("add_dtype", layer("add") | {"in": ["x", "z"]}, [1, 4], "[1, 4]", "i32", other=[4, 1], dtype="i32")
+
+refuse("patch_embed_channels", layer("patch_embed", weight="conv"), [1, 9, 9], "[1, 9, 9]", "[3, 3, 3]")
+refuse("patch_embed_small", layer("patch_embed", weight="conv"), [3, 2, 9], "[3, 2, 9]", "[3, 3, 3]")
+refuse("patch_embed_patch", layer("patch_embed", weight="conv", patch=4), [3, 8, 8], "[4, 4]", "[4, 3, 3, 3]")
+refuse("patch_embed_rank", layer("patch_embed", weight="conv"), [2, 3, 9, 9], "rank 3")
+refuse("conv2d_channels", layer("conv2d", weight="conv"), [4, 9, 9], "4 channels", "3 for each of 1")
+refuse("conv2d_groups", layer("conv2d", weight="conv", groups=3), [9, 9, 9], "4 output channels", "3 groups")
+refuse("conv2d_small", layer("conv2d", weight="conv", padding=[0, 0, 0, 1]), [3, 2, 9], "window of 3", "2 + 0 + 0")
+refuse("conv2d_dilation", layer("conv2d", weight="conv", dilation=5), [3, 9, 9], "window of 3 (dilation 5)", "9 + 0 + 0")
+refuse("conv2d_stride", layer("conv2d", weight="conv", stride=0), [3, 9, 9], "stride", "0")
+refuse("conv2d_stride_three", layer("conv2d", weight="conv", stride=[1, 1, 1]), [3, 9, 9], "stride", "3 entries")
+refuse("conv2d_padding_three", layer("conv2d", weight="conv", padding=[1, 1, 1]), [3, 9, 9], "padding", "3 numbers")
+refuse("conv2d_padding_negative", layer("conv2d", weight="conv", padding=-1), [3, 9, 9], "padding", "-1")
+refuse("conv2d_padding_both", layer("conv2d", weight="conv", padding=1, same_padding=True), [3, 9, 9], "same_padding")
+refuse("conv2d_weight_rank", layer("conv2d", weight="one"), [3, 9, 9], "[4, 3, 3]", "expected rank 4")
+refuse("conv2d_rank", layer("conv2d", weight="conv"), [9, 9], "[9, 9]", "rank 3")
+refuse("conv1d_rank", layer("conv1d", weight="one"), [3, 9, 9], "[3, 9, 9]", "rank 2")
+refuse("conv1d_small", layer("conv1d", weight="one"), [3, 2], "window of 3", "2 + 0 + 0")
+refuse("pool2d_kind", layer("pool2d", kind="median", kernel=2), [3, 4, 4], "median", "max, mean")
+refuse("pool2d_kernel", layer("pool2d", kind="max"), [3, 4, 4], "\"kernel\" is missing")
+refuse("pool2d_padding", layer("pool2d", kind="max", kernel=2, padding=2), [3, 4, 4], "padding 2", "kernel 2")
+refuse("pool2d_large", layer("pool2d", kind="max", kernel=5), [3, 4, 6], "window of 5", "4 + 0 + 0")
+refuse("pool2d_count", layer("pool2d", kind="max", kernel=2, count_include_pad=True), [3, 4, 4], "count_include_pad")
+refuse("embedding_dtype", layer("embedding", weight="e"), [4], "f32 [4]", "expected i32")
+refuse("positions_odd", layer("sinusoidal_positions"), [4, 7], "[4, 7]", "7 columns", "even")
+refuse("positions_layout", layer("sinusoidal_positions", layout="spiral"), [4, 8], "spiral", "interleaved, halves")
+refuse("prepend_columns", layer("prepend", weight="table"), [4, 7], "7 columns", "has 8")
+refuse("prepend_rank", layer("prepend", weight="rows4"), [4, 8], "[2, 2, 2, 8]", "[1, n, dim]")
+refuse("append_leading", layer("append", weight="two"), [4, 8], "[2, 2, 8]", "[1, n, dim]")
+
+refuse("reshape_none", layer("reshape"), [4, 6], "\"shape\" is missing")
+refuse("reshape_twice", layer("reshape", shape=[-1, -1]), [4, 6], "-1 more than once")
+refuse("reshape_count", layer("reshape", shape=[5, 5]), [4, 6], "24 elements", "[5, 5]", "25")
+refuse("reshape_multiple", layer("reshape", shape=[5, -1]), [4, 6], "24 elements", "multiple of 5")
+refuse("reshape_keep", layer("reshape", shape=[4, 6, 0]), [4, 6], "dimension 2", "[4, 6]")
+refuse("reshape_symbol", layer("reshape", shape=["tokens", -1]), [4, 6], "tokens")
+refuse("reshape_overflow", layer("reshape", shape=[1099511627776, 1099511627776]), [4, 6], "more elements")
+refuse("transpose_axes", layer("transpose", axes=[0, 2, 2]), [2, 3, 4], "axes", "has 2")
+refuse("transpose_rank", layer("transpose", axes=[1, 0]), [2, 3, 4], "2 entries", "rank 3")
+refuse("transpose_vector", layer("transpose"), [4], "[4]", "rank 2")
+refuse("concat_axis", layer("concat") | {"in": ["x", "z"]}, [4, 5], "\"axis\" is missing", other=[4, 5])
+refuse("concat_axis_outside", layer("concat", axis=2) | {"in": ["x", "z"]}, [4, 5], "axis 2", "[4, 5]", other=[4, 5])
+refuse("concat_shapes", layer("concat", axis=0) | {"in": ["x", "z"]}, [4, 5], "[4, 5]", "[4, 6]", "dimension 1", other=[4, 6])
+refuse("concat_dtype", layer("concat", axis=0) | {"in": ["x", "z"]}, [4, 5], "expected i32", other=[4, 5], dtype="i32")
+refuse("slice_empty", layer("slice", axis=0, start=3, end=3), [4, 5], "[3, 3)", "[4, 5]")
+refuse("slice_outside", layer("slice", axis=1, end=6), [4, 5], "[0, 6)", "dimension 1", "[4, 5]")
+refuse("slice_before", layer("slice", axis=1, start=-6), [4, 5], "[-1, 5)", "[4, 5]")
+refuse("split_uneven", layer("split", axis=1) | {"out": ["y", "a"]}, [4, 5], "dimension 1", "[4, 5]", "into 2")
+refuse("split_sum", layer("split", sizes=[2, 2]) | {"out": ["y", "a"]}, [4, 5], "add up to 4", "is 5")
+refuse("split_count", layer("split", sizes=[2, 2, 1]) | {"out": ["y", "a"]}, [4, 5], "3 entries for 2 outputs")
+refuse("matmul_inner", layer("matmul") | {"in": ["x", "z"]}, [4, 5], "[4, 5]", "[4, 6]", other=[4, 6])
+refuse("matmul_transposed", layer("matmul", transpose_b=True) | {"in": ["x", "z"]}, [4, 5], "(transposed)", other=[5, 4])
+refuse("matmul_leading", layer("matmul") | {"in": ["x", "z"]}, [2, 4, 5], "broadcast: 2, 3", other=[3, 5, 4])
+refuse("matmul_one", layer("matmul"), [4, 5], "\"in\" names 1 values, expected 2")
+refuse("softmax_axis", layer("softmax", axis=2), [4, 5], "axis 2", "[4, 5]")
+refuse("softmax_temperature", layer("softmax", temperature=0), [4, 5], "temperature", "is 0")
+
+refuse("token_index", layer("token", index=4), [4, 5], "[4, 5]", "no token 4")
+refuse("token_vector", layer("token"), [4], "[4]", "rank 2")
+refuse("mean_pool_mask", layer("mean_pool", padding="z"), [4, 5], "[5]", "expected [4]", other=[5])
+refuse("mean_pool_mask_unknown", layer("mean_pool", padding="mask"), [4, 5], "mask")
+refuse("max_pool_rank", layer("max_pool"), [2, 4, 5], "[2, 4, 5]", "rank 2")
+refuse("attention_pool_weight", layer("attention_pool", weight="pool"), [4, 8], "pool", "errors/w/pool.bias")
+refuse("attention_pool_rows", layer("attention_pool", weight="pool", bias=False), [4, 8], "[2, 8]", "[1, dim]")
+refuse("attention_pool_columns", layer("attention_pool", weight="score"), [4, 7], "7 columns", "takes 8")
+refuse("top_k_none", layer("top_k"), [4, 5], "\"k\" is missing")
+refuse("top_k_large", layer("top_k", k=6), [4, 5], "\"k\" is 6", "[4, 5]")
+refuse("top_k_zero", layer("top_k", k=0), [4, 5], "k", "is 0")
+refuse("argmax_scalar", layer("argmax"), [], "rank")
+refuse("l2_normalize_eps", layer("l2_normalize", eps=0), [4], "eps", "is 0")
+
+
+def write(name, items):
+    (HERE / name).write_text("[\n" + ",\n".join(json.dumps(item) for item in items) + "\n]\n")
+
+
+write("layers.json", cases)
+write("layer_errors.json", errors)
 save_file({key: tensors[key] for key in sorted(tensors)}, HERE / "layers.safetensors")
-print(len(cases), "cases,", sum(x.nbytes for x in tensors.values()), "bytes of tensors")
+(HERE / "layers.safetensors").chmod(0o644)
+print(len(cases), "cases,", len(errors), "errors,",
+      sum(x.nbytes for x in tensors.values()), "bytes of tensors")
