@@ -235,11 +235,11 @@ def every_combination(rng):
                 a = {"score": kind, "normalize": norm, "select": select,
                      "heads": heads, "kv_heads": kv_heads} | more
                 fused = (n + t) % 2 == 0
+                show = ((), ("weights",)) if fused else ((), ("s", "w"))
                 add_case(f"{kind}-{norm}-{select}", a,
                          qkv(rng, q_len, k_len, heads, kv_heads, dim, dim + 1, k_dim),
                          score_weights(rng, kind, heads, dim, k_dim, t % 2 == 1),
-                         form="fused" if fused else "stepwise",
-                         show=("weights",) if fused and t else ("s", "w") if n == t else ())
+                         form="fused" if fused else "stepwise", show=show[c % 2 or t == 3])
 
 
 def masks(rng, a, q_len, k_len, which, batch=None):
@@ -385,7 +385,7 @@ def errors():
     bad("kv_heads do not divide v", ["v has shape [7, 9]", "4"], base | {"heads": 4}, v=[7, 9])
     bad("head dims differ", ["8", "6"], base, k=[7, 6])
     bad("k and v lengths", ["[6, 8]", "7"], base, v=[6, 8])
-    bad("rank of q", ["1"], base, q=[8])
+    bad("rank of q", ["[8]", "2"], base, q=[8])
     bad("k of top_k absent", ["\"k\""], base | {"select": "top_k"})
     bad("k of top_k zero", ["\"k\"", "0"], base | {"select": "top_k", "k": 0})
     bad("k without top_k", ["\"k\""], base | {"k": 3})

@@ -232,12 +232,19 @@ static void wrong_layers_are_refused(void **state)
     check_errors("tests/golden/layer_errors.json");
 }
 
+static void wrong_attention_is_refused(void **state)
+{
+    (void)state;
+    check_errors("tests/golden/attention_errors.json");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_match_the_reference),
         cmocka_unit_test(attention_matches_the_reference),
         cmocka_unit_test(wrong_layers_are_refused),
+        cmocka_unit_test(wrong_attention_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
