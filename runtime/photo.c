@@ -1,0 +1,79 @@
+/* attn_set_image: an image file through the folder's preprocessing. */
+#include "runtime/session.h"
+
+#include <string.h>
+
+/* The image input of that name, or the only one. */
+static attn_status find_image_input(const attn_session *s, const char *name, size_t *index,
+                                    attn_error *err)
+{
+    const attn_graph *g = &s->model->graph;
+    size_t images = 0;
+    for (size_t i = 0; i < g->inputs; i++) {
+        if (g->input[i].kind != ATTN_KIND_IMAGE) continue;
+        if (name && strcmp(name, g->input[i].name) != 0) continue;
+        *index = i;
+        images++;
+    }
+    if (images == 1) return ATTN_OK;
+    return attn_fail(err, ATTN_BAD_ARGUMENT, "model \"%s\" has %zu image inputs%s%s%s",
+                     s->model->name, images, name ? " named \"" : ": name one", name ? name : "",
+                     name ? "\"" : "");
+}
+
+/* The size that the preprocessing gives must be the input's, symbolic or not. */
+static attn_status check_size(const attn_session *s, const attn_port *port, size_t height,
+                              size_t width, attn_error *err)
+{
+    const size_t have[3] = {3, height, width};
+    for (int i = 0; i < 3; i++)
+        if (port->dim[i] > ATTN_SYMBOL_BASE && (size_t)port->dim[i] != have[i])
+            return attn_fail(err, ATTN_BAD_MODEL,
+                             "%s makes [3, %zu, %zu], input \"%s\" is [%ld, %ld, %ld]",
+                             s->model->preprocess_name, height, width, port->name, port->dim[0],
+                             port->dim[1], port->dim[2]);
+    return ATTN_OK;
+}
+
+static attn_status preprocess(attn_session *s, size_t index, const attn_image *image,
+                              attn_error *err)
+{
+    attn_session_input *input = &s->input[index];
+    const attn_port *port = &s->model->graph.input[index];
+    const attn_preprocess *p = &s->model->preprocess;
+    attn_geometry geometry;
+    size_t bytes;
+    ATTN_TRY(attn_preprocess_geometry(p, image->height, image->width, &geometry, err));
+    const size_t height = geometry.height, width = geometry.width;
+    ATTN_TRY(check_size(s, port, height, width, err));
+    const size_t dim[4] = {3, height, width, sizeof(float)};
+    if (!attn_product(dim, 4, &bytes))
+        return attn_fail(err, ATTN_LIMIT, "an input of [3, %zu, %zu] is too large", height, width);
+    if (!input->own || input->own_bytes != bytes) {
+        attn_release(&s->memory, input->own, input->own_bytes);
+        input->own = NULL;
+        input->own_bytes = 0;
+        ATTN_TRY(attn_alloc(&s->memory, bytes, "the photo's pixels", &input->own, err));
+        input->own_bytes = bytes;
+    }
+    ATTN_TRY(attn_preprocess_apply(p, image, input->own, &s->memory, err));
+    const attn_tensor value = {
+        .dtype = ATTN_F32, .rank = 3, .dim = {3, height, width}, .data = input->own};
+    return attn_set_input(s, port->name, &value, err);
+}
+
+attn_status attn_set_image(attn_session *s, const char *name, const char *file, attn_error *err)
+{
+    size_t index = 0;
+    attn_image image;
+    ATTN_TRY(find_image_input(s, name, &index, err));
+    if (!s->model->preprocess_name)
+        return attn_fail(err, ATTN_BAD_MODEL,
+                         "%s has no preprocessor_config.json, which says how \"%s\" becomes input "
+                         "\"%s\"",
+                         s->model->folder, file, s->model->graph.input[index].name);
+    ATTN_TRY(attn_image_load(&image, file, &s->memory, err));
+    attn_status status = preprocess(s, index, &image, err);
+    attn_image_free(&image, &s->memory);
+    return status;
+}
