@@ -22,8 +22,8 @@ typedef struct attn_attention_params {
 /* Composes the params of a `score`, a `normalize` and a `select` node into those of an `attention`
  * node. Its inputs are then q, k of the score node, v of the select node, and the further operands
  * of the score node in their order: v is put in at index 2. false if there is no such node (the
- * heads do not fit); then *attention_params is not to be used. Call before the weights of the
- * params are bound, or copy their `data` too. */
+ * heads do not fit); then *attention_params is not to be used. Call it once the weights are in
+ * place: their `data` is copied. */
 bool attn_attention_fuse(const void *score_params, const void *normalize_params,
                          const void *select_params, void *attention_params);
 
