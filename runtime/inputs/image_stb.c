@@ -392,7 +392,7 @@ static attn_status decode(attn_image *image, job *j)
     const attn_source *source = j->source;
     int width, height, channels;
     if (!stbi_info_from_callbacks(&callbacks, &j->reader, &width, &height, &channels))
-        return bad_file(j, stbi_failure_reason());
+        return current->status ? current->status : bad_file(j, stbi_failure_reason());
     /* Before the pixels: a file that claims too much costs nothing. */
     if (height < 0 && height != INT_MIN) height = -height; /* BMP: rows from the top down */
     ATTN_TRY(attn_image_alloc(image, source, width < 0 ? 0 : (size_t)width,

@@ -9,6 +9,7 @@ The inputs photo_a.png (astronaut: NASA, public domain), photo_b.png (chelsea: C
 (coffee: CC0) are crops of the sample photos of scikit-image, made small; the script keeps them."""
 
 import io
+import json
 import random
 import struct
 import zlib
@@ -204,10 +205,80 @@ def decode_cases():
     (OUT / "jpeg.txt").write_text("\n".join(lines) + "\n")
 
 
+def preprocess_configs():
+    """(class name or None, the other keys of the file)"""
+    square = lambda n: {"height": n, "width": n}  # noqa: E731
+    wide = {"height": 20, "width": 31}
+    return [
+        ("ViTImageProcessor", {}), ("ViTImageProcessorFast", {"size": 17}), ("ViTImageProcessor", {"size": [20, 31]}),
+        ("ViTFeatureExtractor", {"size": 32, "resample": 3, "do_normalize": True}),
+        ("ViTImageProcessor", {"size": wide, "resample": 0}), ("ViTImageProcessor", {"size": wide, "resample": 1}),
+        ("ViTImageProcessor", {"size": wide, "resample": 4}), ("ViTImageProcessor", {"size": wide, "resample": 5}),
+        ("ViTImageProcessor", {"do_resize": False}), ("ViTImageProcessor", {"size": wide, "do_normalize": False}),
+        ("ViTImageProcessor", {"size": wide, "do_rescale": False}),
+        ("ViTImageProcessor", {"size": wide, "do_rescale": False, "do_normalize": False}),
+        ("ViTImageProcessor", {"size": wide, "rescale_factor": 0.00784313725490196, "image_mean": 1.0, "image_std": 0.25}),
+        ("ViTImageProcessor", {"size": wide, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6], "do_convert_rgb": None}),
+        ("ViTImageProcessor", {"size": {"shortest_edge": 24}}), ("ViTImageProcessor", {"size": {"shortest_edge": 24, "longest_edge": 30}}),
+        ("ViTImageProcessor", {"size": {"shortest_edge": 24, "longest_edge": 100}}),
+        ("ViTImageProcessor", {"size": {"max_height": 40, "max_width": 30}}),
+        ("ViTImageProcessor", {"size": square(16), "do_center_crop": True, "crop_size": 10}),
+        ("ViTImageProcessor", {"size": square(16), "do_pad": True, "pad_size": {"height": 19, "width": 23}}),
+        ("DeiTImageProcessor", {"size": square(32), "crop_size": square(27)}),
+        ("DeiTImageProcessor", {"size": square(20), "crop_size": {"height": 25, "width": 14}}),
+        ("DeiTImageProcessorFast", {"size": 24, "crop_size": [33, 30], "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}),
+        ("DeiTFeatureExtractor", {"size": square(9), "crop_size": 12, "resample": 2}),
+        ("CLIPImageProcessor", {}), ("CLIPImageProcessor", {"size": {"shortest_edge": 28}, "crop_size": square(28)}),
+        ("CLIPImageProcessor", {"size": 25, "crop_size": 32}), ("CLIPImageProcessorFast", {"size": 28, "do_center_crop": False}),
+        ("CLIPFeatureExtractor", {"size": 31, "crop_size": 24, "default_to_square": True}),
+        ("BitImageProcessor", {"size": {"shortest_edge": 37}, "crop_size": square(31), "resample": 3,
+                               "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}),
+        ("BitImageProcessor", {"size": {"shortest_edge": 30, "longest_edge": None}, "crop_size": square(15)}),
+        ("ConvNextImageProcessor", {"size": {"shortest_edge": 28}}), ("ConvNextImageProcessor", {"size": 30, "crop_pct": 0.95}),
+        ("ConvNextImageProcessor", {"size": {"shortest_edge": 384}}), ("ConvNextFeatureExtractor", {"size": 21, "crop_pct": 0.875}),
+        ("LevitImageProcessor", {"size": {"shortest_edge": 28}, "crop_size": square(28)}),
+        ("LevitImageProcessor", {"size": wide, "crop_size": square(16)}),
+        ("SiglipImageProcessor", {"size": wide}), ("SiglipImageProcessor", {"size": 22}),
+        ("BeitImageProcessor", {"size": 30}), ("BeitImageProcessor", {"size": 30, "do_center_crop": True, "crop_size": 24, "do_reduce_labels": True}),
+        ("SegformerImageProcessor", {"size": wide}),
+        (None, {"do_resize": True, "size": wide, "resample": 3, "do_rescale": True, "rescale_factor": 1 / 255,
+                "do_normalize": True, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}),
+        ("MyOwnProcessor", {"do_resize": True, "size": 26, "default_to_square": False, "resample": 2,
+                            "do_center_crop": True, "crop_size": 23, "do_rescale": True, "rescale_factor": 1 / 255,
+                            "do_normalize": False}),
+    ]
+
+
+def preprocess_cases():
+    """Runs the PIL backends of transformers' image processors (class name + "Pil")."""
+    import transformers
+
+    lines = ["# photo, preprocessor_config.json, height, width, hash of the float32 result"]
+    for name, config in preprocess_configs():
+        base = name or "ViTImageProcessor"
+        base = base.replace("FeatureExtractor", "ImageProcessor").removesuffix("Fast")
+        if not hasattr(transformers, base + "Pil"):
+            base = "ViTImageProcessor"
+        processor = getattr(transformers, base + "Pil").from_dict(config)
+        for photo in "abc":
+            image = Image.open(OUT / f"photo_{photo}.png").convert("RGB")
+            if config == {} and photo != "a":
+                continue
+            values = np.asarray(processor(image)["pixel_values"][0]).astype("<f4")
+            assert values.shape[0] == 3
+            text = json.dumps(config if name is None else {"image_processor_type": name, **config})
+            if name and name.endswith("Extractor"):
+                text = text.replace("image_processor_type", "feature_extractor_type")
+            lines.append("\t".join((f"photo_{photo}.png", text, str(values.shape[1]), str(values.shape[2]),
+                                    fnv(np.ascontiguousarray(values).tobytes()))))
+    (OUT / "preprocess.txt").write_text("\n".join(lines) + "\n")
+
+
 def main():
     OUT.mkdir(exist_ok=True)
     resize_cases()
     decode_cases()
+    preprocess_cases()
 
 
 if __name__ == "__main__":

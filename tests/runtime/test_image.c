@@ -78,7 +78,7 @@ static void check_jpeg(const char *path, const char *line)
         sum += d;
         if (d > most) most = d;
     }
-#ifdef TEST_LIBJPEG
+#ifdef ATTN_LIBJPEG
     const int limit = 0;
 #else
     const int limit = 8;
