@@ -47,7 +47,8 @@ static void *stb_alloc(size_t size)
     if (head->next) head->next->previous = head;
     current->blocks = head;
     current->left -= bytes;
-    return (char *)block + HEAD;
+    /* Zeroed: stb_image looks up what a malformed file never defined. */
+    return memset((char *)block + HEAD, 0, size);
 }
 
 static void stb_free(void *p)
@@ -265,22 +266,24 @@ static attn_status prepare_bmp(job *j)
     const uint8_t *data = j->source->data;
     size_t size = j->source->size;
     if (size < 30) return bad_file(j, "BMP: truncated header");
-    size_t offset = read_le32(data + 10), info = read_le32(data + 14), unit = info == 12 ? 3 : 4;
+    size_t offset = read_le32(data + 10), info = read_le32(data + 14);
     if (info != 12 && size < 54) return bad_file(j, "BMP: truncated header");
     unsigned depth = info == 12 ? data[24] : data[28], packing = info == 12 ? 0 : data[30];
     if (depth == 16 && packing == 0) j->mask_green = 0x3e0;
     if (depth == 16 && packing == 3 && size >= 66) j->mask_green = read_le32(data + 58);
-    size_t used = info + 14 < offset ? offset - info - 14 : 0;
-    if (depth > 8 || offset > size || used == 0 || used % unit || used / unit >= 256) {
+    /* Where a full palette ends; stb_image counts 12 bytes too many before that of OS/2. */
+    size_t full = info == 12 ? 38 + 768 : 14 + info + 1024;
+    if (depth <= 8 && (offset < 14 + info || offset > size))
+        return bad_file(j, "BMP: the offset of the pixels lies outside the file");
+    if (depth > 8 || offset >= full) {
         add_piece(&j->reader, data, size);
         return ATTN_OK;
     }
-    size_t fill = (256 - used / unit) * unit, moved = offset + fill;
     memcpy(j->head, data, 14);
-    for (int i = 0; i < 4; i++) j->head[10 + i] = (uint8_t)(moved >> 8 * i);
+    for (int i = 0; i < 4; i++) j->head[10 + i] = (uint8_t)(full >> 8 * i);
     add_piece(&j->reader, j->head, 14);
     add_piece(&j->reader, data + 14, offset - 14);
-    for (size_t left = fill; left;) {
+    for (size_t left = full - offset; left;) {
         size_t n = left < sizeof j->extra ? left : sizeof j->extra;
         add_piece(&j->reader, j->extra, n);
         left -= n;

@@ -136,6 +136,8 @@ def exact_files(photo):
         "palette.bmp": encode(small.quantize(16), "BMP"),
         "palette_short.bmp": bmp(4, 1, 8, bytes([0, 1, 2, 200]), palette=bmp_palette),
         "palette4.bmp": bmp(4, 1, 4, bytes([0x01, 0x2f, 0, 0]), palette=bmp_palette),
+        "os2.bmp": b"BM" + struct.pack("<IHHIIHHHH", 0, 0, 0, 26 + 768, 12, 4, 1, 1, 8) + bytes(i * 7 % 256 for i in range(768))
+        + bytes([0, 1, 200, 255]),
         "top_down.bmp": bmp(1, -2, 24, bytes([1, 2, 3, 0, 4, 5, 6, 0])), "no_padding.bmp": bmp(1, 1, 24, b"\1\2\3"),
         "rgb555.bmp": bmp(32, 1, 16, le16(*(i | i << 5 | (31 - i) << 10 for i in range(32)))),
         "rgb565.bmp": bmp(64, 1, 16, le16(*(i // 2 | i << 5 | (31 - i // 2) << 11 for i in range(64))), 3,
