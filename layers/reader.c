@@ -112,7 +112,12 @@ attn_status attn_read_float(attn_reader *r, const char *key, double min, double 
     double x = 0;
     bool found;
     ATTN_TRY(get_number(r, key, min, max, false, &x, &found));
-    if (found) *value = (float)x;
+    if (!found) return ATTN_OK;
+    float narrow = (float)x;
+    /* A tiny temperature must not become 0 on the way to f32. */
+    if (!isfinite(narrow) || (x != 0 && narrow == 0))
+        return attn_reader_fail(r, "key \"%s\" is %.10g, which f32 cannot hold", key, x);
+    *value = narrow;
     return ATTN_OK;
 }
 
@@ -216,6 +221,8 @@ attn_status attn_read_ints(attn_reader *r, const char *key, long min, long max, 
     if (value.count > (size_t)most)
         return attn_reader_fail(r, "key \"%s\" has %zu entries, expected at most %d", key,
                                 value.count, most);
+    if (value.count == 0 && !symbols)
+        return attn_reader_fail(r, "key \"%s\" is an empty list", key);
     for (size_t i = 0; i < value.count; i++)
         ATTN_TRY(read_entry(r, key, &value.items[i], min, max, symbols, &values[i]));
     *count = (int)value.count;

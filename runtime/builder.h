@@ -5,6 +5,8 @@
 #include "layers/reader.h"
 #include "runtime/graph.h"
 
+enum { ATTN_NAME_BUCKETS = 1024 };
+
 typedef struct attn_builder {
     const attn_graph_source *source;
     attn_graph *graph;
@@ -12,15 +14,15 @@ typedef struct attn_builder {
     attn_error *err;
     attn_scope scope;
     const char *prefix; /* of weight names, from the groups around */
-    const char *place;  /* "FILE: graph[3]" */
-    size_t rounds;      /* repetitions of groups so far */
+    size_t work;        /* of expressions */
+    size_t items;       /* entries of "graph" read so far, repetitions counted */
     size_t node_room, value_room;
     /* What the names mean now. */
-    size_t names, name_room;
     struct attn_binding {
         const char *name;
         size_t value;
-    } * name;
+        struct attn_binding *next;
+    } * bucket[ATTN_NAME_BUCKETS];
     /* The node that is being read. */
     attn_node *node;
     size_t node_inputs;

@@ -1,6 +1,7 @@
 #include "runtime/expression.h"
 
 #include <ctype.h>
+#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,21 @@ static bool truth(const value *v)
     }
 }
 
+static bool equal(const value *a, const value *b);
+
+/* Lists of plain values are compared entry by entry; of objects and lists within lists only the
+ * same one is equal: cJSON_Compare takes quadratic time on objects. */
+static bool equal_lists(const cJSON *a, const cJSON *b)
+{
+    if (a == b) return true;
+    if (!cJSON_IsArray(a) || !cJSON_IsArray(b)) return false;
+    for (a = a->child, b = b->child; a && b; a = a->next, b = b->next) {
+        value x = json_value(a), y = json_value(b);
+        if (x.kind == ATTN_EXPR_JSON || !equal(&x, &y)) return false;
+    }
+    return !a && !b;
+}
+
 static bool equal(const value *a, const value *b)
 {
     bool numeric_a = a->kind == ATTN_EXPR_NUMBER || a->kind == ATTN_EXPR_BOOL;
@@ -97,7 +113,7 @@ static bool equal(const value *a, const value *b)
     if (a->kind != b->kind) return false;
     if (a->kind == ATTN_EXPR_TEXT)
         return a->length == b->length && memcmp(a->text, b->text, a->length) == 0;
-    return a->kind == ATTN_EXPR_NULL || cJSON_Compare(a->json, b->json, true);
+    return a->kind == ATTN_EXPR_NULL || equal_lists(a->json, b->json);
 }
 
 static attn_status need_number(parser *p, const value *v)
@@ -113,25 +129,43 @@ static attn_status checked_number(parser *p, double number, value *out)
     return ATTN_OK;
 }
 
+static void spend(const attn_scope *scope, size_t entries)
+{
+    if (scope->work) *scope->work += entries;
+}
+
+static const cJSON *member(const attn_scope *scope, const cJSON *object, const char *name,
+                           size_t length)
+{
+    size_t seen = 1;
+    const cJSON *item = cJSON_IsObject(object) ? object->child : NULL;
+    for (; item; item = item->next, seen++)
+        if (strncmp(item->string, name, length) == 0 && !item->string[length]) break;
+    spend(scope, seen);
+    return item;
+}
+
 const cJSON *attn_scope_config(const attn_scope *scope, const char *key, size_t length)
 {
     const cJSON *sources[] = {scope->config, scope->defaults};
     for (size_t i = 0; i < 2; i++) {
         const cJSON *item = sources[i];
-        const char *at = key, *end = key + length;
-        while (item && at < end) {
-            char name[MAX_NAME];
-            const char *dot = memchr(at, '.', (size_t)(end - at));
-            size_t part = (size_t)((dot ? dot : end) - at);
-            if (part >= sizeof name) return NULL;
-            memcpy(name, at, part);
-            name[part] = 0;
-            item = attn_json_get(item, name);
-            at += part + (dot != NULL);
+        for (const char *at = key, *end = key + length;; at++) {
+            const char *dot = memchr(at, '.', (size_t)(end - at)), *stop = dot ? dot : end;
+            item = item ? member(scope, item, at, (size_t)(stop - at)) : NULL;
+            if (!item || !dot) break;
+            at = dot;
         }
         if (item) return item;
     }
     return NULL;
+}
+
+static int list_size(const parser *p, const cJSON *list)
+{
+    int size = cJSON_GetArraySize(list);
+    spend(p->scope, (size_t)size);
+    return size;
 }
 
 static attn_status call_text(parser *p, const char *name, const value *arg, value *out)
@@ -155,7 +189,7 @@ static attn_status call_number(parser *p, const char *name, const value *arg, va
         if (arg->kind == ATTN_EXPR_TEXT)
             *out = number_value((double)arg->length);
         else if (arg->kind == ATTN_EXPR_JSON)
-            *out = number_value(cJSON_GetArraySize(arg->json));
+            *out = number_value(list_size(p, arg->json));
         else
             return fail(p, "len needs a list or a text before here");
         return ATTN_OK;
@@ -237,7 +271,9 @@ static attn_status parse_number(parser *p, value *out)
         digits[n++] = *at++;
     }
     digits[n] = 0;
-    char *end;
+    /* strtod wants the point of the caller's locale. */
+    char *end, *point = strchr(digits, '.');
+    if (point) *point = localeconv()->decimal_point[0];
     double number = strtod(digits, &end);
     if (*end || end == digits) return fail(p, "this is no number");
     p->at = at;
@@ -247,6 +283,8 @@ static attn_status parse_number(parser *p, value *out)
 static attn_status parse_primary(parser *p, value *out)
 {
     skip_space(p);
+    if (p->scope->work && *p->scope->work > ATTN_MAX_WORK)
+        return fail(p, "the expressions look at too many entries of the config, the last");
     if (take(p, "(")) {
         ATTN_TRY(parse_value(p, out));
         return take(p, ")") ? ATTN_OK : fail(p, "a ) is missing");
@@ -275,7 +313,7 @@ static attn_status parse_postfix(parser *p, value *out)
         if (p->skip) continue;
         if (out->kind != ATTN_EXPR_JSON || !cJSON_IsArray(out->json))
             return fail(p, "only a list has [ ] before here");
-        int size = cJSON_GetArraySize(out->json);
+        int size = list_size(p, out->json);
         double i = index.number < 0 ? index.number + size : index.number;
         if (!(i >= 0 && i < size) || i != floor(i))
             return fail(p, "no such entry of the list before here");
@@ -354,10 +392,11 @@ static attn_status parse_compare(parser *p, value *out)
     ATTN_TRY(parse_sum(p, &b));
     if (op == 6) {
         if (!p->skip && b.kind != ATTN_EXPR_JSON) return fail(p, "\"in\" needs a list before here");
-        *out = bool_value(!p->skip && contains(&b, out));
+        *out = bool_value(!p->skip && list_size(p, b.json) > 0 && contains(&b, out));
         return ATTN_OK;
     }
     if (op < 2) {
+        if (!p->skip && b.kind == ATTN_EXPR_JSON) list_size(p, b.json);
         *out = bool_value(!p->skip && equal(out, &b) == (op == 0));
         return ATTN_OK;
     }

@@ -46,7 +46,12 @@ typedef struct attn_scope {
     } index[ATTN_MAX_REPEATS];
     bool (*has)(void *user, const char *name, size_t length);
     void *user;
+    /* Entries of config and defaults that were looked at so far; NULL: not counted. All expressions
+     * of a description together may look at ATTN_MAX_WORK. */
+    size_t *work;
 } attn_scope;
+
+#define ATTN_MAX_WORK ((size_t)1 << 27)
 
 /* Evaluates text. Errors (ATTN_BAD_MODEL) quote the expression, without a file name in front. */
 attn_status attn_evaluate(const attn_scope *scope, const char *text, attn_expr_value *out,

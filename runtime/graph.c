@@ -4,7 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_NAME = 512, MAX_NESTING = 8, MAX_REPEAT = 1024, MAX_ROUNDS = 1 << 16 };
+enum {
+    MAX_NAME = 512,
+    MAX_NESTING = ATTN_MAX_REPEATS, /* groups around a node */
+    MAX_REPEAT = 1024,
+    MAX_ITEMS = 1 << 17, /* entries of "graph" that are looked at, repetitions counted */
+    MAX_LIST = 1024,     /* entries of a list that an attribute gives */
+};
 
 attn_status attn_builder_fail(attn_builder *b, const char *place, const char *format, ...)
 {
@@ -18,7 +24,9 @@ attn_status attn_builder_fail(attn_builder *b, const char *place, const char *fo
 
 /* ---- values of the JSON ------------------------------------------------------------------- */
 
-static attn_status to_attr(attn_builder *b, const cJSON *json, attn_attr *out)
+/* A list within a list has a kind and no items: no layer takes one. */
+static attn_status to_attr(attn_builder *b, const cJSON *json, int level, attn_attr *out,
+                           attn_error *err)
 {
     *out = (attn_attr){.kind = ATTN_ATTR_NULL};
     if (cJSON_IsNumber(json)) {
@@ -29,12 +37,17 @@ static attn_status to_attr(attn_builder *b, const cJSON *json, attn_attr *out)
         *out = (attn_attr){.kind = ATTN_ATTR_TEXT, .text = json->valuestring};
     } else if (cJSON_IsObject(json)) {
         out->kind = ATTN_ATTR_OBJECT;
+    } else if (cJSON_IsArray(json) && level > 0) {
+        out->kind = ATTN_ATTR_LIST;
     } else if (cJSON_IsArray(json)) {
         size_t count = (size_t)cJSON_GetArraySize(json), i = 0;
-        attn_attr *items = attn_arena_get(b->arena, count, sizeof *items, b->err);
+        if (count > MAX_LIST)
+            return attn_fail(err, ATTN_BAD_MODEL, "a list of %zu entries, at most %d are read",
+                             count, MAX_LIST);
+        attn_attr *items = attn_arena_get(b->arena, count, sizeof *items, err);
         if (!items) return ATTN_NO_MEMORY;
         for (const cJSON *item = json->child; item; item = item->next)
-            ATTN_TRY(to_attr(b, item, &items[i++]));
+            ATTN_TRY(to_attr(b, item, level + 1, &items[i++], err));
         *out = (attn_attr){.kind = ATTN_ATTR_LIST, .count = count, .items = items};
     }
     return ATTN_OK;
@@ -58,7 +71,7 @@ static attn_status evaluate(void *user, const char *text, attn_attr *result, att
         result->text = attn_arena_text(b->arena, value.text, value.length, err);
         return result->text ? ATTN_OK : ATTN_NO_MEMORY;
     case ATTN_EXPR_JSON:
-        return to_attr(b, value.json, result);
+        return to_attr(b, value.json, 0, result, err);
     default:
         result->kind = ATTN_ATTR_NULL;
         return ATTN_OK;
@@ -77,9 +90,13 @@ attn_status attn_builder_integer(attn_builder *b, const char *place, const char 
         *out = value.number;
         if (value.kind == ATTN_ATTR_NUMBER && *out >= min && *out <= max && *out == floor(*out))
             return ATTN_OK;
-        return attn_builder_fail(b, place,
-                                 "\"%s\": %s is %.10g, expected an integer in [%.10g, %.10g]", key,
-                                 attn_json_show(&shown, json), value.number, min, max);
+        static const char *const kinds[] = {"null", "", "a flag", "a text", "a list", "an object"};
+        char number[40];
+        snprintf(number, sizeof number, "%.10g", value.number);
+        return attn_builder_fail(
+            b, place, "\"%s\": %s is %s, expected an integer in [%.10g, %.10g]", key,
+            attn_json_show(&shown, json),
+            value.kind == ATTN_ATTR_NUMBER ? number : kinds[value.kind], min, max);
     }
     if (attn_json_integer(json, min, max, out)) return ATTN_OK;
     return attn_builder_fail(b, place, "\"%s\" is %s, expected an integer in [%.10g, %.10g]", key,
@@ -123,10 +140,11 @@ attn_status attn_builder_name(attn_builder *b, const char *text, const char **ou
         memcpy(expression, at + 1, (size_t)(end - at) - 1);
         expression[end - at - 1] = 0;
         ATTN_TRY(evaluate(b, expression, &value, err));
-        if (value.kind != ATTN_ATTR_NUMBER || value.number != floor(value.number))
+        if (value.kind != ATTN_ATTR_NUMBER || value.number != floor(value.number) ||
+            fabs(value.number) > 1e15)
             return attn_fail(err, ATTN_BAD_MODEL, "the name \"%.100s\": {%s} is no integer", text,
                              expression);
-        used += (size_t)snprintf(name + used, 24, "%.0f", value.number);
+        used += (size_t)snprintf(name + used, 24, "%.0f", value.number + 0.0);
         at = end + 1;
     }
     *out = attn_arena_text(b->arena, name, used, err);
@@ -166,33 +184,49 @@ static attn_status grow(attn_builder *b, void **array, size_t count, size_t *roo
     return ATTN_OK;
 }
 
+/* FNV-1a. */
+static size_t bucket_of(const char *name)
+{
+    uint32_t hash = 2166136261u;
+    for (; *name; name++) hash = (hash ^ (unsigned char)*name) * 16777619u;
+    return hash % ATTN_NAME_BUCKETS;
+}
+
+/* What the name is bound to, or NULL. */
+static struct attn_binding *find_name(const attn_builder *b, const char *name)
+{
+    struct attn_binding *at = b->bucket[bucket_of(name)];
+    while (at && strcmp(at->name, name) != 0) at = at->next;
+    return at;
+}
+
 bool attn_builder_lookup(const attn_builder *b, const char *name, size_t *value)
 {
-    for (size_t i = 0; i < b->names; i++)
-        if (strcmp(b->name[i].name, name) == 0) {
-            *value = b->name[i].value;
-            return true;
-        }
-    return false;
+    const struct attn_binding *found = find_name(b, name);
+    if (found) *value = found->value;
+    return found != NULL;
 }
 
 attn_status attn_builder_define(attn_builder *b, const char *name, size_t *value)
 {
     attn_graph *g = b->graph;
     void *array = (void *)g->value_name;
+    if (g->values == ATTN_MAX_VALUES)
+        return attn_builder_fail(b, b->source->file, "the graph has more than %d values",
+                                 ATTN_MAX_VALUES);
     ATTN_TRY(grow(b, &array, g->values, &b->value_room, sizeof *g->value_name));
     g->value_name = array;
     g->value_name[g->values] = name;
     *value = g->values++;
-    for (size_t i = 0; i < b->names; i++)
-        if (strcmp(b->name[i].name, name) == 0) {
-            b->name[i].value = *value;
-            return ATTN_OK;
-        }
-    array = b->name;
-    ATTN_TRY(grow(b, &array, b->names, &b->name_room, sizeof *b->name));
-    b->name = array;
-    b->name[b->names++] = (struct attn_binding){name, *value};
+    struct attn_binding *binding = find_name(b, name);
+    if (!binding) {
+        struct attn_binding **bucket = &b->bucket[bucket_of(name)];
+        binding = attn_arena_get(b->arena, 1, sizeof *binding, b->err);
+        if (!binding) return ATTN_NO_MEMORY;
+        *binding = (struct attn_binding){.name = name, .next = *bucket};
+        *bucket = binding;
+    }
+    binding->value = *value;
     return ATTN_OK;
 }
 
@@ -329,7 +363,10 @@ static attn_status take_attributes(attn_builder *b, const cJSON *json, attn_read
         while (own[i] && strcmp(own[i], item->string) != 0) i++;
         if (own[i]) continue;
         attn_attr *a = &reader->attrs[reader->attr_count++];
-        ATTN_TRY(to_attr(b, item, a));
+        attn_error inner;
+        if (to_attr(b, item, 0, a, &inner))
+            return attn_builder_fail(b, b->node->place, "key \"%.100s\": %s", item->string,
+                                     inner.text);
         a->key = item->string;
     }
     return ATTN_OK;
@@ -415,6 +452,14 @@ static attn_status add_node(attn_builder *b, const cJSON *json, const char *plac
 
 static attn_status add_list(attn_builder *b, const cJSON *list, const char *place, int nesting);
 
+/* Bounds the work: what "when" leaves out and empty groups count too. */
+static attn_status count_item(attn_builder *b, const char *place)
+{
+    if (++b->items <= MAX_ITEMS) return ATTN_OK;
+    return attn_builder_fail(b, place, "the graph has more than %d entries, repetitions counted",
+                             MAX_ITEMS);
+}
+
 static attn_status add_group(attn_builder *b, const cJSON *json, const char *place, int nesting)
 {
     static const char *const keys[] = {"repeat", "index", "prefix", "when", "graph", "note", NULL};
@@ -424,6 +469,8 @@ static attn_status add_group(attn_builder *b, const cJSON *json, const char *pla
     attn_json_text shown;
     double count = 1;
     ATTN_TRY(attn_builder_keys(b, place, json, keys));
+    if (nesting >= MAX_NESTING)
+        return attn_builder_fail(b, place, "groups nested deeper than %d", MAX_NESTING);
     if (repeat) ATTN_TRY(attn_builder_integer(b, place, "repeat", repeat, 0, MAX_REPEAT, &count));
     if (index && !cJSON_IsString(index))
         return attn_builder_fail(b, place, "\"index\" is %s, expected a name",
@@ -434,6 +481,7 @@ static attn_status add_group(attn_builder *b, const cJSON *json, const char *pla
                                  attn_json_show(&shown, prefix));
     for (double i = 0; i < count; i++) {
         const char *name = "";
+        ATTN_TRY(count_item(b, place));
         if (index) {
             b->scope.index[b->scope.indexes].name = index->valuestring;
             b->scope.index[b->scope.indexes++].value = i;
@@ -445,9 +493,6 @@ static attn_status add_group(attn_builder *b, const cJSON *json, const char *pla
         if (!b->prefix) return ATTN_NO_MEMORY;
         if (strlen(b->prefix) >= MAX_NAME)
             return attn_builder_fail(b, place, "the prefix is longer than %d characters", MAX_NAME);
-        if (++b->rounds > MAX_ROUNDS)
-            return attn_builder_fail(b, place, "the groups repeat more than %d times in all",
-                                     MAX_ROUNDS);
         ATTN_TRY(add_list(b, attn_json_get(json, "graph"), place, nesting + 1));
         b->prefix = outer;
         b->scope.indexes -= index != NULL;
@@ -461,11 +506,10 @@ static attn_status add_list(attn_builder *b, const cJSON *list, const char *plac
     if (!cJSON_IsArray(list))
         return attn_builder_fail(b, place, "\"graph\" is %s, expected a list of layers",
                                  attn_json_show(&shown, list));
-    if (nesting > MAX_NESTING)
-        return attn_builder_fail(b, place, "groups nested deeper than %d", MAX_NESTING);
     size_t i = 0;
     for (const cJSON *item = list->child; item; item = item->next, i++) {
         char here[400];
+        ATTN_TRY(count_item(b, place));
         snprintf(here, sizeof here, nesting ? "%s.graph[%zu]" : "%s: graph[%zu]", place, i);
         if (!cJSON_IsObject(item))
             return attn_builder_fail(b, here, "expected an object, found %s",
@@ -544,6 +588,7 @@ attn_status attn_graph_build(attn_graph *graph, const attn_graph_source *source,
     b.scope = (attn_scope){.config_name = source->config_name,
                            .config = source->config,
                            .has = has_weight,
+                           .work = &b.work,
                            .user = &b};
     ATTN_TRY(check_top(&b));
     ATTN_TRY(read_prefixes(&b));

@@ -11,6 +11,7 @@
 
 enum {
     ATTN_MAX_NODES = 8192,
+    ATTN_MAX_VALUES = 32768,
     ATTN_MAX_PORTS = 64, /* inputs, outputs, states: of each */
     ATTN_MAX_SYMBOLS = 16,
 };

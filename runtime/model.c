@@ -11,20 +11,20 @@ const char *attn_model_name(const attn_model *model)
 
 static attn_status build_graph(attn_model *m, const attn_found *found, attn_error *err)
 {
-    const cJSON *name = attn_json_get(found->root, "name");
-    attn_json_text shown;
-    if (!cJSON_IsString(name))
-        return attn_fail(err, ATTN_BAD_MODEL, "%s: \"name\" is %s, expected a text",
-                         m->description_name, attn_json_show(&shown, name));
-    m->name = attn_arena_text(&m->arena, name->valuestring, strlen(name->valuestring), err);
-    if (!m->name) return ATTN_NO_MEMORY;
     attn_graph_source source = {.file = m->description_name,
                                 .root = found->root,
                                 .config_name = m->config_name,
                                 .config = found->config,
                                 .weights_name = m->weights_name ? m->weights_name : m->folder,
                                 .weights = &m->weights};
-    return attn_graph_build(&m->graph, &source, &m->arena, err);
+    ATTN_TRY(attn_graph_build(&m->graph, &source, &m->arena, err));
+    const cJSON *name = attn_json_get(found->root, "name");
+    attn_json_text shown;
+    if (!cJSON_IsString(name))
+        return attn_fail(err, ATTN_BAD_MODEL, "%s: \"name\" is %s, expected a text",
+                         m->description_name, attn_json_show(&shown, name));
+    m->name = attn_arena_text(&m->arena, name->valuestring, strlen(name->valuestring), err);
+    return m->name ? ATTN_OK : ATTN_NO_MEMORY;
 }
 
 static attn_status prepare_weights(attn_model *m, attn_error *err)

@@ -28,6 +28,10 @@ static attn_status finish_value(planner *p, attn_plan_value *v, const char *plac
 {
     attn_shape_text text;
     size_t items = v->batched ? p->plan->batch : 1;
+    /* The batch is one dimension more to who looks at a result. */
+    if (v->shape.rank >= ATTN_MAX_RANK)
+        return attn_fail(p->err, ATTN_BAD_MODEL, "%s: a value of rank %d, at most %d is possible",
+                         place, v->shape.rank, ATTN_MAX_RANK - 1);
     if (!attn_product(v->shape.dim, v->shape.rank, &v->count) ||
         !attn_mul(v->count, items, &v->bytes) || v->bytes > MAX_VALUE_BYTES / 4)
         return attn_fail(p->err, ATTN_LIMIT,
@@ -256,12 +260,26 @@ static attn_status check_states(planner *p)
         if (from->bytes != to->bytes || from->shape.rank != to->shape.rank ||
             from->shape.dtype != to->shape.dtype ||
             memcmp(from->shape.dim, to->shape.dim, (size_t)to->shape.rank * sizeof(size_t)) != 0)
-            return attn_fail(p->err, ATTN_BAD_MODEL, "state \"%s\" is %s %s, its \"next\" is %s %s",
-                             g->state[i].name, attn_dtype_name(to->shape.dtype),
+            return attn_fail(p->err, ATTN_BAD_MODEL,
+                             "state \"%s\" is %s %s%s, its \"next\" is %s %s%s", g->state[i].name,
+                             attn_dtype_name(to->shape.dtype),
                              attn_format_shape(&a, to->shape.dim, to->shape.rank),
-                             attn_dtype_name(from->shape.dtype),
-                             attn_format_shape(&b, from->shape.dim, from->shape.rank));
+                             to->batched ? " per item" : "", attn_dtype_name(from->shape.dtype),
+                             attn_format_shape(&b, from->shape.dim, from->shape.rank),
+                             from->batched ? " per item" : "");
         p->plan->state_bytes += to->bytes;
+    }
+    return ATTN_OK;
+}
+
+static attn_status check_labels(planner *p)
+{
+    const attn_graph *g = p->graph;
+    for (size_t i = 0; i < g->outputs; i++) {
+        const attn_plan_value *v = &p->plan->value[g->output[i].value];
+        if (g->output[i].labels && v->shape.rank == 1 && g->output[i].label_count != v->count)
+            return attn_fail(p->err, ATTN_BAD_MODEL, "output \"%s\" has %zu classes and %zu labels",
+                             g->output[i].name, v->count, g->output[i].label_count);
     }
     return ATTN_OK;
 }
@@ -292,6 +310,7 @@ static attn_status build(planner *p, const attn_plan_input *input)
     ATTN_TRY(place_ports(p, input));
     for (size_t s = 0; s < plan->steps; s++) ATTN_TRY(place_step(p, s));
     ATTN_TRY(check_states(p));
+    ATTN_TRY(check_labels(p));
     return place_blocks(p);
 }
 

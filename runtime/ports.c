@@ -136,6 +136,14 @@ static attn_status read_source(attn_builder *b, const char *what, const cJSON *i
     return ATTN_OK;
 }
 
+static bool is_bound(const attn_graph *g, long symbol)
+{
+    for (size_t i = 0; i < g->inputs; i++)
+        for (int d = 0; d < g->input[i].rank; d++)
+            if (g->input[i].dim[d] == symbol) return true;
+    return false;
+}
+
 attn_status attn_builder_inputs(attn_builder *b)
 {
     static const char *const keys[] = {"kind", "shape", "dtype", "range", "when", "note", NULL};
@@ -146,7 +154,9 @@ attn_status attn_builder_inputs(attn_builder *b)
     if (!g->input) return ATTN_NO_MEMORY;
     for (const cJSON *item = object ? object->child : NULL; item; item = item->next) {
         bool wanted;
-        ATTN_TRY(attn_builder_when(b, b->source->file, item, &wanted));
+        char place[300];
+        snprintf(place, sizeof place, "%s: inputs.%.80s", b->source->file, item->string);
+        ATTN_TRY(attn_builder_when(b, place, item, &wanted));
         if (!wanted) continue;
         attn_port *port = &g->input[g->inputs];
         ATTN_TRY(read_source(b, "inputs", item, keys, port));
@@ -154,6 +164,11 @@ attn_status attn_builder_inputs(attn_builder *b)
         g->inputs++;
     }
     if (g->inputs == 0) return attn_builder_fail(b, b->source->file, "\"inputs\" names no input");
+    for (size_t s = 0; s < g->symbols; s++)
+        if (!is_bound(g, ATTN_SYMBOL(s)))
+            return attn_builder_fail(b, b->source->file,
+                                     "symbols.%.80s: no input has this dimension",
+                                     g->symbol[s].name);
     return ATTN_OK;
 }
 

@@ -100,6 +100,8 @@ attn_status attn_set_input(attn_session *s, const char *name, const attn_tensor 
         return attn_fail(err, ATTN_BAD_INPUT,
                          "input \"%s\": shape %s, expected rank %d, or %d with a batch", port->name,
                          text.text, port->rank, port->rank + 1);
+    if (!value->data)
+        return attn_fail(err, ATTN_BAD_ARGUMENT, "input \"%s\" has no data", port->name);
     if (!attn_product(value->dim, value->rank, &count) || count == 0 || count > SIZE_MAX / 8)
         return attn_fail(err, ATTN_BAD_INPUT, "input \"%s\": shape %s has %s", port->name,
                          text.text, count ? "too many elements" : "no elements");
@@ -125,12 +127,20 @@ static attn_status describe_inputs(const attn_session *s, attn_plan_input *input
     return ATTN_OK;
 }
 
+static bool same_shapes(const attn_plan_input *a, const attn_plan_input *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (a[i].rank != b[i].rank || a[i].batch != b[i].batch ||
+            memcmp(a[i].dim, b[i].dim, (size_t)a[i].rank * sizeof *a[i].dim) != 0)
+            return false;
+    return true;
+}
+
 /* Takes the plan for these inputs out of the list, or NULL. */
 static attn_plan *take_plan(attn_session *s, const attn_plan_input *input)
 {
-    size_t bytes = s->model->graph.inputs * sizeof *input;
     for (attn_plan **at = &s->plans; *at; at = &(*at)->next)
-        if (memcmp((*at)->input, input, bytes) == 0) {
+        if (same_shapes((*at)->input, input, s->model->graph.inputs)) {
             attn_plan *plan = *at;
             *at = plan->next;
             return plan;
@@ -164,6 +174,27 @@ static attn_status reserve(attn_session *s, char **buffer, size_t *have, size_t 
     return ATTN_OK;
 }
 
+/* The state is kept from run to run as long as its shapes stay; new shapes begin with zeros. */
+static attn_status prepare_state(attn_session *s, const attn_plan *plan, attn_error *err)
+{
+    const attn_graph *g = &s->model->graph;
+    bool same = s->state && s->state_bytes == plan->state_bytes && s->state_batch == plan->batch;
+    for (size_t i = 0; i < g->states; i++) {
+        const attn_shape *shape = &plan->value[g->state[i].value].shape;
+        size_t bytes = (size_t)shape->rank * sizeof *shape->dim;
+        same = same && memcmp(s->state_dim[i], shape->dim, bytes) == 0;
+        memcpy(s->state_dim[i], shape->dim, bytes);
+    }
+    if (same) return ATTN_OK;
+    s->state_batch = plan->batch;
+    attn_release(&s->memory, s->state, s->state_bytes);
+    s->state = NULL;
+    s->state_bytes = 0;
+    ATTN_TRY(reserve(s, &s->state, &s->state_bytes, plan->state_bytes, "the state", err));
+    attn_reset(s);
+    return ATTN_OK;
+}
+
 attn_status attn_prepare(attn_session *s, attn_error *err)
 {
     attn_plan_input input[ATTN_MAX_PORTS];
@@ -184,13 +215,7 @@ attn_status attn_prepare(attn_session *s, attn_error *err)
     drop_oldest(s);
     ATTN_TRY(
         reserve(s, &s->arena, &s->arena_bytes, plan->arena_bytes, "the arena of activations", err));
-    if (plan->state_bytes != s->state_bytes || !s->state) {
-        attn_release(&s->memory, s->state, s->state_bytes);
-        s->state = NULL;
-        s->state_bytes = 0;
-        ATTN_TRY(reserve(s, &s->state, &s->state_bytes, plan->state_bytes, "the state", err));
-        attn_reset(s);
-    }
+    ATTN_TRY(prepare_state(s, plan, err));
     s->plan = plan;
     return ATTN_OK;
 }

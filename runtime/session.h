@@ -29,6 +29,7 @@ struct attn_session {
     size_t arena_bytes;
     char *state;
     size_t state_bytes;
+    size_t state_batch, state_dim[ATTN_MAX_PORTS][ATTN_MAX_RANK]; /* what the state is for */
     attn_observer observer;
     void *observer_user;
 };
