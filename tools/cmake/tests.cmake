@@ -1,0 +1,43 @@
+# Each test bears its folder under tests/ as label (ctest -L kernels) and runs in the repository's
+# root.
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+
+function(attn_test name label)
+  add_test(NAME ${name} COMMAND ${ARGN} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS ${label})
+endfunction()
+
+# One executable per tests/<area>/test_<name>.c.
+file(GLOB TEST_SOURCES CONFIGURE_DEPENDS tests/*/test_*.c)
+foreach(source ${TEST_SOURCES})
+  get_filename_component(name ${source} NAME_WE)
+  get_filename_component(area ${source} DIRECTORY)
+  get_filename_component(area ${area} NAME)
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE attn_tools attn_static PkgConfig::CJSON PkgConfig::CMOCKA m)
+  attn_test(${name} ${area} ${name})
+endforeach()
+
+# Fuzz targets replay their corpus, tests/fuzz/corpus/<name>, and the golden files of that name.
+file(GLOB FUZZ_SOURCES CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)
+foreach(source ${FUZZ_SOURCES})
+  get_filename_component(target ${source} NAME_WE)
+  string(REPLACE fuzz_ "" name ${target})
+  file(GLOB corpus LIST_DIRECTORIES true tests/fuzz/corpus/${name} tests/golden/${name}
+       tests/golden/${name}s/files)
+  add_executable(${target} ${source} tests/fuzz/replay.c)
+  target_link_libraries(${target} PRIVATE attn_tools attn_static PkgConfig::CJSON m)
+  attn_test(${target} fuzz ${target} ${corpus})
+endforeach()
+
+# Shell tests get the build folder. What they compile is not instrumented, so the sanitizers' builds
+# leave them out.
+if(NOT ATTN_SANITIZE)
+  file(GLOB TEST_SCRIPTS CONFIGURE_DEPENDS tests/*/test_*.sh)
+  foreach(script ${TEST_SCRIPTS})
+    get_filename_component(name ${script} NAME_WE)
+    attn_test(${name} cli ${script} ${PROJECT_BINARY_DIR})
+    set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77
+                         ENVIRONMENT "CC=${CMAKE_C_COMPILER}")
+  endforeach()
+endif()
