@@ -34,6 +34,8 @@ static attn_status reshape_infer(attn_infer *c, const void *params)
     *y = (attn_shape){.dtype = x->dtype, .rank = p->rank};
     for (int i = 0; i < p->rank; i++) {
         long dim = attn_resolve_dim(c, p->shape[i]);
+        if (dim == 0 && p->shape[i] != 0)
+            return attn_infer_fail(c, "\"shape\" has at %d a symbol that no input binds", i);
         if (dim == 0 && i >= x->rank)
             return attn_infer_fail(c, "\"shape\" keeps dimension %d, which input %s has not", i,
                                    attn_format_shape(&text[0], x->dim, x->rank));

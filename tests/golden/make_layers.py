@@ -567,7 +567,7 @@ for key, shape in ERROR_WEIGHTS.items():
     tensors[f"errors/w/{key}"] = np.zeros(shape, np.float32)
 
 
-def refuse(name, node, shape, *fragments, dtype="f32", other=None):
+def refuse(name, node, shape, *fragments, dtype="f32", other=None, symbols=None):
     """A node over x (and z) of these shapes fails, and the message holds every fragment."""
     assert name not in {e["name"] for e in errors}, name
     shapes = {"x": shape} | ({"z": other} if other else {})
@@ -578,7 +578,8 @@ def refuse(name, node, shape, *fragments, dtype="f32", other=None):
     ports = {k: {"kind": "array", "shape": v} for k, v in shapes.items()}
     ports["x"]["dtype"] = dtype
     errors.append({"name": name, "inputs": shapes, "error": list(fragments), "description": {
-        "format": "attn/1", "name": name, "weights": {"prefix": ["errors/w/"]}, "inputs": ports,
+        "format": "attn/1", "name": name, "weights": {"prefix": ["errors/w/"]},
+        **({"symbols": symbols} if symbols else {}), "inputs": ports,
         "graph": [node], "outputs": {o: {"kind": "array"} for o in outs}}})
 
 
@@ -672,6 +673,7 @@ refuse("reshape_count", layer("reshape", shape=[5, 5]), [4, 6], "24 elements", "
 refuse("reshape_multiple", layer("reshape", shape=[5, -1]), [4, 6], "24 elements", "multiple of 5")
 refuse("reshape_keep", layer("reshape", shape=[4, 6, 0]), [4, 6], "dimension 2", "[4, 6]")
 refuse("reshape_symbol", layer("reshape", shape=["tokens", -1]), [4, 6], "tokens")
+refuse("reshape_unbound", layer("reshape", shape=["seq", -1]), [4, 6], "symbol that no input binds", symbols={"seq": {}})
 refuse("reshape_overflow", layer("reshape", shape=[1099511627776, 1099511627776]), [4, 6], "more elements")
 refuse("transpose_axes", layer("transpose", axes=[0, 2, 2]), [2, 3, 4], "axes", "has 2")
 refuse("transpose_rank", layer("transpose", axes=[1, 0]), [2, 3, 4], "2 entries", "rank 3")

@@ -1,0 +1,176 @@
+/* The same bits everywhere: every case of tests/golden/layers.json gives the same bytes in every
+ * instruction set of this machine, on 1 and 4 threads, and item by item as in a batch. */
+#define _XOPEN_SOURCE 700
+
+#include "tests/check.h"
+
+#include "runtime/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_PORTS = 16, ALL_ITEMS = -1 };
+
+#define WEIGHTS "tests/golden/layers.safetensors"
+
+static attn_weights golden;
+static size_t compared;
+
+/* What a run gave: the outputs' bytes, one after the other. */
+typedef struct result {
+    size_t outputs, bytes[MAX_PORTS];
+    char *data[MAX_PORTS];
+} result;
+
+static void free_result(result *r)
+{
+    for (size_t i = 0; i < r->outputs; i++) free(r->data[i]);
+}
+
+/* Input `name` of the case; if item is not ALL_ITEMS and the input is batched, that item of it. */
+static attn_tensor input_of(const attn_model *model, const char *test, const char *name, long item,
+                            size_t *batch, void **copy)
+{
+    char key[256];
+    snprintf(key, sizeof key, "%s/in/%s", test, name);
+    const attn_weight *w = attn_weights_find(&golden, key);
+    assert_non_null(w);
+    attn_tensor t = {.dtype = w->dtype, .rank = w->rank};
+    memcpy(t.dim, w->dim, sizeof t.dim);
+    *copy = malloc(w->bytes + 1);
+    memcpy(*copy, w->data, w->bytes);
+    t.data = *copy;
+    for (size_t i = 0; i < model->graph.inputs; i++) {
+        const attn_port *port = &model->graph.input[i];
+        if (strcmp(port->name, name) != 0 || port->rank == t.rank) continue;
+        *batch = t.dim[0];
+        if (item == ALL_ITEMS) continue;
+        t.data = (char *)t.data + (size_t)item * (w->bytes / t.dim[0]);
+        t.rank--;
+        memmove(t.dim, t.dim + 1, (size_t)t.rank * sizeof *t.dim);
+    }
+    return t;
+}
+
+static size_t run(const char *folder, const cJSON *item, const char *cpu, unsigned threads,
+                  long one, result *out)
+{
+    const char *name = attn_json_get(item, "name")->valuestring;
+    const attn_session_options options = {.threads = threads};
+    attn_error err = {0};
+    attn_model *model = NULL;
+    attn_session *session = NULL;
+    void *copies[MAX_PORTS] = {0};
+    size_t count = 0, batch = 0;
+    setenv("ATTN_CPU", cpu, 1);
+    bool good = !attn_model_open(&model, folder, NULL, &err) &&
+                !attn_session_open(&session, model, &options, &err);
+    for (const cJSON *in = attn_json_get(item, "inputs")->child; in && good; in = in->next) {
+        attn_tensor t = input_of(model, name, in->valuestring, one, &batch, &copies[count++]);
+        good = !attn_set_input(session, in->valuestring, &t, &err);
+    }
+    good = good && !attn_prepare(session, &err) && !attn_run(session, &err);
+    *out = (result){0};
+    for (const cJSON *o = attn_json_get(item, "outputs")->child; o && good; o = o->next) {
+        attn_tensor t;
+        size_t elements;
+        good = !attn_output(session, o->valuestring, &t, &err);
+        if (!good) break;
+        attn_product(t.dim, t.rank, &elements);
+        out->bytes[out->outputs] = elements * 4;
+        out->data[out->outputs] = malloc(elements * 4 + 1);
+        memcpy(out->data[out->outputs++], t.data, elements * 4);
+    }
+    if (!good) fail_msg("%s: %s", name, err.text);
+    attn_session_close(session);
+    attn_model_close(model);
+    for (size_t i = 0; i < count; i++) free(copies[i]);
+    return batch;
+}
+
+/* have is want, or item `one` of it where an output of want is batched. */
+static bool same(const result *want, const result *have, size_t batch, long one)
+{
+    for (size_t i = 0; i < want->outputs; i++) {
+        bool part = one != ALL_ITEMS && want->bytes[i] == have->bytes[i] * batch && batch > 1;
+        if (!part && want->bytes[i] != have->bytes[i]) return false;
+        size_t skip = part ? (size_t)one * have->bytes[i] : 0;
+        if (memcmp(want->data[i] + skip, have->data[i], have->bytes[i]) != 0) return false;
+        compared++;
+    }
+    return want->outputs == have->outputs;
+}
+
+static bool check_case(const cJSON *item)
+{
+    static const char *const names[ATTN_CPU_LEVELS] = {"scalar", "neon", "avx2", "avx512"};
+    const char *name = attn_json_get(item, "name")->valuestring;
+    char folder[] = "/tmp/attn_bits_XXXXXX", file[64], link[64], here[512];
+    result want, have;
+    bool good = true;
+    assert_non_null(mkdtemp(folder));
+    snprintf(file, sizeof file, "%s/attn.json", folder);
+    snprintf(link, sizeof link, "%s/model.safetensors", folder);
+    FILE *f = fopen(file, "w");
+    assert_non_null(f);
+    char *text = cJSON_PrintUnformatted(attn_json_get(item, "description"));
+    fputs(text, f);
+    fclose(f);
+    cJSON_free(text);
+    assert_non_null(getcwd(here, sizeof here - sizeof WEIGHTS - 1));
+    strcat(here, "/" WEIGHTS);
+    assert_int_equal(symlink(here, link), 0);
+
+    size_t batch = run(folder, item, "scalar", 1, ALL_ITEMS, &want);
+    for (int level = 0; level < ATTN_CPU_LEVELS; level++) {
+        if (!attn_kernels_level((attn_cpu_level)level)) continue;
+        for (unsigned threads = 1; threads <= 4; threads += 3) {
+            long last = threads == 1 ? (long)batch : 0;
+            for (long one = ALL_ITEMS; one < last; one++) {
+                run(folder, item, names[level], threads, one, &have);
+                if (!same(&want, &have, batch, one)) {
+                    print_error("%s: %s, %u threads, item %ld: other bits\n", name, names[level],
+                                threads, one);
+                    good = false;
+                }
+                free_result(&have);
+            }
+        }
+    }
+    free_result(&want);
+    unlink(file);
+    unlink(link);
+    rmdir(folder);
+    return good;
+}
+
+static void bits_are_the_same(void **state)
+{
+    (void)state;
+    cJSON *cases;
+    attn_memory memory;
+    attn_error err = {0};
+    size_t bad = 0;
+    attn_memory_init(&memory, NULL, 0);
+    if (attn_json_read("tests/golden/layers.json", &cases, &err) ||
+        attn_weights_open(&golden, WEIGHTS, &memory, &err))
+        fail_msg("%s", err.text);
+    for (const cJSON *item = cases->child; item; item = item->next) bad += !check_case(item);
+    for (int level = 0; level < ATTN_CPU_LEVELS; level++)
+        if (!attn_kernels_level((attn_cpu_level)level))
+            print_message("SKIP level %d: this machine or build has it not\n", level);
+    print_message("%zu outputs compared, %zu cases with other bits\n", compared, bad);
+    assert_int_equal(bad, 0);
+    attn_weights_close(&golden);
+    cJSON_Delete(cases);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bits_are_the_same),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
