@@ -673,7 +673,7 @@ refuse("reshape_count", layer("reshape", shape=[5, 5]), [4, 6], "24 elements", "
 refuse("reshape_multiple", layer("reshape", shape=[5, -1]), [4, 6], "24 elements", "multiple of 5")
 refuse("reshape_keep", layer("reshape", shape=[4, 6, 0]), [4, 6], "dimension 2", "[4, 6]")
 refuse("reshape_symbol", layer("reshape", shape=["tokens", -1]), [4, 6], "tokens")
-refuse("reshape_unbound", layer("reshape", shape=["seq", -1]), [4, 6], "symbol that no input binds", symbols={"seq": {}})
+refuse("reshape_unbound", layer("reshape", shape=["seq", -1]), [4, 6], "no input has this dimension", symbols={"seq": {}})
 refuse("reshape_overflow", layer("reshape", shape=[1099511627776, 1099511627776]), [4, 6], "more elements")
 refuse("transpose_axes", layer("transpose", axes=[0, 2, 2]), [2, 3, 4], "axes", "has 2")
 refuse("transpose_rank", layer("transpose", axes=[1, 0]), [2, 3, 4], "2 entries", "rank 3")
