@@ -90,7 +90,9 @@ attn_status attn_model_open(attn_model **out, const char *path, const attn_model
                             attn_error *err)
 {
     attn_model_options defaults = {0};
+    attn_error inner;
     if (!options) options = &defaults;
+    if (!err) err = &inner;
     *out = NULL;
     attn_memory memory;
     void *fresh;
@@ -102,7 +104,7 @@ attn_status attn_model_open(attn_model **out, const char *path, const attn_model
     attn_status status = open_model(m, path, err);
     if (status) {
         attn_model_close(m);
-        return status;
+        return err->status; /* an arena only says NULL: out of memory, or the limit */
     }
     *out = m;
     return ATTN_OK;

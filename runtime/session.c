@@ -178,6 +178,7 @@ static attn_status reserve(attn_session *s, char **buffer, size_t *have, size_t 
 static attn_status prepare_state(attn_session *s, const attn_plan *plan, attn_error *err)
 {
     const attn_graph *g = &s->model->graph;
+    if (g->states == 0) return ATTN_OK;
     bool same = s->state && s->state_bytes == plan->state_bytes && s->state_batch == plan->batch;
     for (size_t i = 0; i < g->states; i++) {
         const attn_shape *shape = &plan->value[g->state[i].value].shape;
@@ -195,7 +196,7 @@ static attn_status prepare_state(attn_session *s, const attn_plan *plan, attn_er
     return ATTN_OK;
 }
 
-attn_status attn_prepare(attn_session *s, attn_error *err)
+static attn_status prepare(attn_session *s, attn_error *err)
 {
     attn_plan_input input[ATTN_MAX_PORTS];
     memset(input, 0, sizeof input);
@@ -218,6 +219,14 @@ attn_status attn_prepare(attn_session *s, attn_error *err)
     ATTN_TRY(prepare_state(s, plan, err));
     s->plan = plan;
     return ATTN_OK;
+}
+
+attn_status attn_prepare(attn_session *s, attn_error *err)
+{
+    attn_error inner;
+    if (!err) err = &inner;
+    /* An arena only says NULL: err knows whether memory is out, or the limit reached. */
+    return prepare(s, err) ? err->status : ATTN_OK;
 }
 
 /* ---- results ------------------------------------------------------------------------------ */
