@@ -221,9 +221,11 @@ static void observe(void *user, const attn_plan_step *step, double seconds)
     } else if (strcmp(step->node->name, t->at) == 0) {
         attn_tensor value = tensor_of(step, &step->out[0]);
         t->found = true;
-        char *text = cJSON_PrintUnformatted(cli_tensor_json(&value));
+        cJSON *list = cli_tensor_json(&value);
+        char *text = cJSON_PrintUnformatted(list);
         printf("%s\n", text ? text : "out of memory");
         cJSON_free(text);
+        cJSON_Delete(list);
     }
 }
 

@@ -1,0 +1,376 @@
+"""The command line as scripts see it: exit statuses, messages, JSON. ATTN names the binary."""
+
+import ast
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ATTN = os.environ.get("ATTN", "build/attn")
+EXAMPLE = "models/worked_example"
+INPUTS = ["V=[[1,2],[3,4],[5,6]]", "q=[[1,2]]"]
+COMMANDS = ["classify", "run", "trace", "explain", "describe", "inspect", "check", "bench"]
+
+
+def attn(*arguments, stdout=subprocess.PIPE):
+    done = subprocess.run([ATTN, *arguments], stdout=stdout, stderr=subprocess.PIPE, timeout=120)
+    out = (done.stdout or b"").decode()
+    return done.returncode, out, done.stderr.decode()
+
+
+def tensors(values):
+    """safetensors bytes of {name: (shape, [float, ...])}."""
+    header, data = {}, b""
+    for name, (shape, numbers) in values.items():
+        start = len(data)
+        data += struct.pack("<%df" % len(numbers), *numbers)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [start, len(data)]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def npy(shape, numbers):
+    header = repr({"descr": "<f4", "fortran_order": False, "shape": tuple(shape)}).encode()
+    header += b" " * (-(len(header) + 11) % 64) + b"\n"
+    return (b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
+            + struct.pack("<%df" % len(numbers), *numbers))
+
+
+def read_npy(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    size = struct.unpack("<H", data[8:10])[0]
+    header = ast.literal_eval(data[10:10 + size].decode())
+    count = (len(data) - 10 - size) // 4
+    return header, struct.unpack("<%df" % count, data[10 + size:])
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
+    def path(self, name, data=None):
+        path = os.path.join(self.folder.name, name)
+        if data is not None:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(data if isinstance(data, bytes) else data.encode())
+        return path
+
+    def good(self, *arguments):
+        status, out, err = attn(*arguments)
+        self.assertEqual((status, err), (0, ""), arguments)
+        return out
+
+    def bad(self, *arguments, says, status=1, lines=1):
+        got, out, err = attn(*arguments)
+        self.assertEqual(got, status, (arguments, out, err))
+        self.assertEqual(len(err.splitlines()), lines, err)
+        self.assertTrue(err.startswith("attn"), err)
+        for text in [says] if isinstance(says, str) else says:
+            self.assertIn(text, err)
+        return out
+
+    def usage(self, *arguments, says):
+        out = self.bad(*arguments, says=[says, "\nusage: attn %s MODEL" % arguments[0]], status=2,
+                       lines=2)
+        self.assertEqual(out, "")
+
+
+class Usage(Case):
+    def test_help(self):
+        for text in ["--help", "-h", "help"]:
+            out = self.good(text)
+            for command in COMMANDS:
+                self.assertIn("\n  " + command + " ", out)
+        for command in COMMANDS:
+            for text in ["--help", "-h"]:
+                self.assertTrue(self.good(command, text).startswith("usage: attn %s MODEL" % command))
+        self.assertRegex(self.good("--version"), r"^attn \d+\.\d+\.\d+\n$")
+
+    def test_none(self):
+        status, out, err = attn()
+        self.assertEqual((status, out), (2, ""))
+        self.assertIn("usage: attn COMMAND", err)
+
+    def test_wrong(self):
+        self.bad("clasify", says='there is no command "clasify"', status=2)
+        for command in COMMANDS:
+            self.usage(command, says="needed")
+            self.usage(command, EXAMPLE, "--colour", says="there is no option --colour")
+            for threads in ["0", "257", "-1", "two", "1.5", ""]:
+                self.usage(command, EXAMPLE, "--threads", threads, says="--threads takes a number")
+            for size in ["0", "x", "5T", "-5M", "99999999999999999999", "1KM"]:
+                self.usage(command, EXAMPLE, "--max-mem", size, says="--max-mem takes a size")
+            self.usage(command, EXAMPLE, "--threads", says="--threads takes a number")
+            self.usage(command, EXAMPLE, "--dtype", "int8", says="--dtype int8")
+        for command in ["describe", "inspect", "check", "bench", "run"]:
+            self.usage(command, EXAMPLE, "another", says="one model is needed, found 2")
+        self.usage("classify", EXAMPLE, "a.png", "--top", "0", says="--top takes a number from 1")
+        self.usage("classify", EXAMPLE, "a.png", "--top", says="--top needs a value")
+        self.usage("classify", EXAMPLE, "a", "b", "--heatmap", "x.png", says="takes one image")
+        self.usage("explain", EXAMPLE, *INPUTS, says="--out FOLDER is needed")
+        self.usage("trace", EXAMPLE, *INPUTS, "--tolerance", "x", says="--tolerance takes a number")
+        self.usage("bench", EXAMPLE, "--runs", "0", says="--runs takes a number from 1")
+        self.usage("run", EXAMPLE, "--in", says="--in needs a value")
+
+
+class Models(Case):
+    def test_missing(self):
+        for command in ["describe", "inspect", "check", "bench", "run"]:
+            self.bad(command, "no/such/folder", says="no/such/folder: No such file")
+            self.bad(command, self.folder.name, says="neither attn.json nor config.json is here")
+        self.bad("trace", "no/such", "x=1", says="no/such")
+        self.bad("classify", "no/such", "x.png", says="no/such")
+        self.bad("explain", "no/such", "x=1", "--out", self.path("o"), says="no/such")
+
+    def test_malformed(self):
+        self.path("attn.json", '{"format": "attn/1", "name": "x", "grpah": []}')
+        for command in ["inspect", "check", "bench"]:
+            self.bad(command, self.folder.name, says='attn.json: unknown key "grpah"')
+        self.assertIn("grpah", self.good("describe", self.folder.name))
+        self.path("attn.json", "{")
+        self.bad("describe", self.folder.name, says="attn.json: line 1: not valid JSON")
+
+    def test_no_classes(self):
+        self.bad("classify", EXAMPLE, "x.png", says="has no output of kind classes")
+
+
+class Example(Case):
+    def test_describe(self):
+        text = self.good("describe", EXAMPLE)
+        with open(EXAMPLE + "/attn.json", encoding="utf-8") as file:
+            self.assertEqual(text, file.read())
+        self.path("copy.json", text)
+        self.assertIn("ok, 4 layers", self.good("check", self.path("copy.json")))
+
+    def test_inspect(self):
+        text = self.good("inspect", EXAMPLE)
+        for part in ["model        worked example", "input        V f32 [3, 2]",
+                     "input        q f32 [1, 2]", "output       weights", "score", "arena "]:
+            self.assertIn(part, text)
+        root = json.loads(self.good("inspect", EXAMPLE, "--json"))
+        self.assertEqual(root["model"], "worked example")
+        self.assertEqual([s["layer"] for s in root["steps"]], [s["layer"] for s in root["steps"]])
+        self.assertEqual(root["unused"], [])
+        self.assertLessEqual({"description", "tensors", "parameters", "model_bytes", "arena_bytes",
+                              "multiply_adds", "steps", "unused"}, set(root))
+        for step in root["steps"]:
+            self.assertEqual(set(step), {"node", "layer", "shape", "multiply_adds"})
+
+    def test_check(self):
+        self.assertEqual(self.good("check", EXAMPLE), EXAMPLE + ": ok, 4 layers\n")
+        self.path("m/attn.json", json.dumps({
+            "format": "attn/1", "name": "m", "inputs": {"x": {"shape": [2]}},
+            "graph": [{"layer": "linear", "in": "x", "out": "y", "weight": "a"}],
+            "outputs": {"y": {}}}))
+        self.path("m/model.safetensors", tensors({
+            "a.weight": ([1, 2], [1, 2]), "a.bias": ([1], [3]), "pooler": ([2], [0, 0])}))
+        out = self.good("check", self.path("m"))
+        self.assertIn("unused       pooler f32 [2]", out)
+        self.assertEqual(json.loads(self.good("check", self.path("m"), "--json"))["unused"], ["pooler"])
+        self.assertEqual(json.loads(self.good("run", self.path("m"), "--in", "[5,7]", "--json"))
+                         ["outputs"]["y"], {"dtype": "f32", "shape": [1], "data": [22]})
+
+    def test_trace(self):
+        text = self.good("trace", EXAMPLE, *INPUTS)
+        lines = [line.split() for line in text.splitlines() if " us " in line]
+        steps = [line[:2] for line in lines if line[0] != "-"]
+        self.assertEqual(steps, [["2", "score"], ["3", "normalize"], ["4", "select"]])
+        self.assertIn("= 5 11 17", text)
+        self.assertIn("query 0 attends to key 2 (0.998)", text)
+        self.assertIn("4.99503 5.99503", text)
+        root = json.loads(self.good("trace", EXAMPLE, *INPUTS, "--json"))
+        self.assertEqual(root["model"], "worked example")
+        self.assertEqual([s["layer"] for s in root["steps"]], ["score", "normalize", "select", "reshape"])
+        for step in root["steps"]:
+            self.assertLessEqual({"node", "layer", "step", "shape", "microseconds"}, set(step))
+        self.assertEqual(json.loads(self.good("trace", EXAMPLE, *INPUTS, "--at", "score")),
+                         [[[5, 11, 17]]])
+        self.bad("trace", EXAMPLE, *INPUTS, "--at", "scores9", says='has no layer named "scores9"')
+
+    def test_compare(self):
+        same = self.path("same.safetensors", tensors({"score": ([1, 1, 3], [5, 11, 17])}))
+        self.assertIn("1 layers compared, 0 differ",
+                      self.good("trace", EXAMPLE, *INPUTS, "--compare", same))
+        other = self.path("other.safetensors", tensors({
+            "score": ([1, 1, 3], [5, 11, 17]), "select": ([1, 2], [4.99503, 6])}))
+        status, out, err = attn("trace", EXAMPLE, *INPUTS, "--compare", other)
+        self.assertEqual((status, err), (1, ""))
+        self.assertIn("2 layers compared, 1 differ", out)
+        self.assertIn("the first layer that differs is select (select): element 1 is 5.995", out)
+        self.assertIn("compared, 0 differ",
+                      self.good("trace", EXAMPLE, *INPUTS, "--compare", other, "--tolerance", "0.01"))
+        nan = self.path("nan.safetensors", tensors({"score": ([1, 1, 3], [5, float("nan"), 17])}))
+        self.assertEqual(attn("trace", EXAMPLE, *INPUTS, "--compare", nan)[0], 1)
+        wrong = self.path("wrong.safetensors", tensors({"score": ([4], [5, 11, 17, 0])}))
+        self.bad("trace", EXAMPLE, *INPUTS, "--compare", wrong, says='"score" has shape [4]')
+        empty = self.path("empty.safetensors", tensors({"other": ([1], [0])}))
+        self.bad("trace", EXAMPLE, *INPUTS, "--compare", empty, says="no tensor has the name of a layer")
+        self.bad("trace", EXAMPLE, *INPUTS, "--compare", "no.safetensors", says="no.safetensors: No such")
+
+    def test_run(self):
+        inputs = [text for pair in INPUTS for text in ("--in", pair)]
+        text = self.good("run", EXAMPLE, *inputs)
+        self.assertIn("4.99", text)
+        root = json.loads(self.good("run", EXAMPLE, *inputs, "--json"))
+        self.assertEqual(set(root), {"model", "outputs"})
+        self.assertAlmostEqual(root["outputs"]["output"]["data"][0][1], 5.99503, places=4)
+        self.assertAlmostEqual(sum(root["outputs"]["weights"]["data"][0]), 1, places=6)
+        out = self.path("out.npy")
+        attn("run", EXAMPLE, *inputs, "--out", "output=" + out)
+        header, values = read_npy(out)
+        self.assertEqual((header["descr"], header["shape"]), ("<f4", (1, 2)))
+        self.assertAlmostEqual(values[0], 4.99503, places=4)
+
+    def test_files(self):
+        """.npy inputs, also with "=" in their names; what is missing or does not fit."""
+        value = self.path("v=3.npy", npy([3, 2], [1, 2, 3, 4, 5, 6]))
+        query = self.path("a=b=q.npy", npy([1, 2], [1, 2]))
+        root = json.loads(self.good("run", EXAMPLE, "--in", "V=" + value, "--in", "q=" + query, "--json"))
+        self.assertAlmostEqual(root["outputs"]["output"]["data"][0][1], 5.99503, places=4)
+        q = ["--in", "q=[[1,2]]"]
+        self.bad("run", EXAMPLE, *q, says='input "V" is not set')
+        self.bad("run", EXAMPLE, *q, "--in", "V=none.npy", says="none.npy: No such file")
+        self.bad("run", EXAMPLE, *q, "--in", "W=" + value, says='v=3.npy" names no input of model')
+        self.bad("run", EXAMPLE, *q, "--in", "V=" + self.path("t.npy", "text"), says="t.npy")
+        self.bad("run", EXAMPLE, *q, "--in", "V=" + self.path("s.npy", npy([2, 2], [1, 2, 3, 4])),
+                 says=['input "V": shape [2, 2], expected 3 at dimension 0'])
+        self.bad("run", EXAMPLE, *q, "--in", "V=[[1,2],[3]]", says="not all of one length")
+        self.bad("run", EXAMPLE, *q, "--in", "V=[[1,2],[3,4],[5,'a']]", says="not valid JSON")
+        self.bad("run", EXAMPLE, *q, "--in", 'V=[[1,2],[3,4],[5,"a"]]', says="element 5 is no number")
+        self.bad("run", EXAMPLE, *q, "--in", "V=[]", says="an empty list")
+        good = ["run", EXAMPLE, *q, "--in", "V=" + value]
+        self.bad(*good, "--out", "output=" + self.path("no/such/out.npy"), says="out.npy: No such file")
+        self.bad(*good, "--out", "none=" + self.path("x.npy"), says='has no output "none"')
+        if os.path.exists("/dev/full"):
+            self.bad(*good, "--out", "output=/dev/full", says="/dev/full: No space left")
+            with open("/dev/full", "wb") as full:
+                status, _, err = attn(*good, "--json", stdout=full)
+            self.assertEqual(status, 1)
+            self.assertIn("standard output", err)
+
+    def test_memory(self):
+        self.bad("run", EXAMPLE, "--in", INPUTS[0], "--max-mem", "10K",
+                 says=["bytes", "more than the memory limit of 10240"])
+        self.bad("check", EXAMPLE, "--max-mem", "1K", says="the memory limit of 1024")
+        self.good("check", EXAMPLE, "--max-mem", "64M")
+
+    def test_bench(self):
+        root = json.loads(self.good("bench", EXAMPLE, "--runs", "3", "--threads", "1", "--json"))
+        self.assertEqual((root["model"], root["runs"], root["threads"]), ("worked example", 3, 1))
+        for key in ["kernels", "median_ms", "p95_ms", "min_ms", "max_ms", "gflops"]:
+            self.assertIn(key, root)
+        self.assertLessEqual(root["min_ms"], root["median_ms"])
+        text = self.good("bench", EXAMPLE, "--runs", "2", "--profile")
+        self.assertIn("median", text)
+        self.assertIn("GFLOP/s", text)
+        self.bad("bench", EXAMPLE, "--input", "V=2xx", says='"x" is no shape')
+        self.bad("bench", EXAMPLE, "--input", "V=2x2", says='input "V": shape [2, 2]')
+
+    def test_open_dimensions(self):
+        self.path("m/attn.json", json.dumps({
+            "format": "attn/1", "name": "m", "symbols": {"s": {"max": 8}},
+            "inputs": {"x": {"shape": ["s"]}},
+            "graph": [{"layer": "relu", "in": "x", "out": "y"}], "outputs": {"y": {}}}))
+        model = self.path("m")
+        self.bad("bench", model, says='open dimension "s"')
+        self.good("bench", model, "--input", "x=4", "--runs", "1")
+        self.bad("bench", model, "--input", "x=9", says='"s" is at most 8')
+        self.assertIn("[s]", self.good("inspect", model))
+        self.assertEqual(json.loads(self.good("run", model, "--in", "[-1,2]", "--json"))["outputs"]["y"]["data"],
+                         [0, 2])
+
+    def test_explain(self):
+        self.path("m/attn.json", json.dumps({
+            "format": "attn/1", "name": "m", "inputs": {"x": {"shape": [4, 6]}},
+            "graph": [{"layer": "attention", "in": ["x", "x", "x"], "out": "y", "heads": 2}],
+            "outputs": {"y": {}}}))
+        model, out = self.path("m"), self.path("maps")
+        value = "x=" + self.path("x.npy", npy([4, 6], [i % 5 - 2 for i in range(24)]))
+        files = self.good("explain", model, value, "--out", out).split("\n")[:-1]
+        self.assertTrue(files)
+        for name in files:
+            with open(name, "rb") as file:
+                self.assertEqual(file.read(8), b"\x89PNG\r\n\x1a\n")
+        root = json.loads(self.good("explain", model, value, "--out", out, "--json"))
+        self.assertEqual((root["model"], root["files"]), ("m", files))
+        self.bad("explain", model, value, "--out", self.path("no/such/maps"), says="No such file")
+
+
+class Classify(Case):
+    """A model of one linear layer over a photo of 2 x 2."""
+
+    PHOTO = "tests/golden/images/files/rgb.png"
+
+    def setUp(self):
+        super().setUp()
+        if not os.path.exists(self.PHOTO):
+            self.skipTest("SKIP: %s is not here" % self.PHOTO)
+        self.path("m/attn.json", json.dumps({
+            "format": "attn/1", "name": "tiny", "inputs": {"pixels": {"kind": "image", "shape": [3, 2, 2]}},
+            "graph": [{"layer": "reshape", "in": "pixels", "out": "x", "shape": [12]},
+                      {"layer": "linear", "in": "x", "out": "logits", "weight": "head"}],
+            "outputs": {"logits": {"kind": "classes", "labels": ["cat", "dog", "\"eel\""]}}}))
+        self.path("m/model.safetensors", tensors({
+            "head.weight": ([3, 12], [0] * 36), "head.bias": ([3], [1, 3, 2])}))
+        self.path("m/preprocessor_config.json", json.dumps({
+            "image_processor_type": "ViTImageProcessor", "size": {"height": 2, "width": 2},
+            "image_mean": [0.5] * 3, "image_std": [0.5] * 3}))
+        self.model = self.path("m")
+
+    def test_json(self):
+        root = json.loads(self.good("classify", self.model, self.PHOTO, "--json", "--top", "2"))
+        self.assertEqual(list(root), ["model", "results"])
+        self.assertEqual(root["model"], "tiny")
+        (result,) = root["results"]
+        self.assertEqual(list(result), ["input", "top"])
+        self.assertEqual(result["input"], self.PHOTO)
+        self.assertEqual([list(entry) for entry in result["top"]],
+                         [["index", "label", "probability"]] * 2)
+        self.assertEqual([(e["index"], e["label"]) for e in result["top"]], [(1, "dog"), (2, '"eel"')])
+        self.assertAlmostEqual(result["top"][0]["probability"], 0.66524, places=4)
+
+    def test_text(self):
+        out = self.good("classify", self.model, self.PHOTO)
+        self.assertEqual([line.split() for line in out.splitlines()][1:],
+                         [["66.52", "%", "dog"], ["24.47", "%", '"eel"'], ["9.00", "%", "cat"]])
+
+    def test_bad_one(self):
+        """One bad photo among good ones is reported, and the rest goes on."""
+        broken = self.path("broken.png", "no image")
+        files = [self.PHOTO, broken, self.path("none.png"), self.PHOTO]
+        status, out, err = attn("classify", self.model, *files)
+        self.assertEqual(status, 1)
+        self.assertEqual(out.count("dog"), 2)
+        self.assertEqual(len(err.splitlines()), 2)
+        self.assertIn("broken.png", err)
+        self.assertIn("none.png: No such file", err)
+        status, out, err = attn("classify", self.model, *files, "--json")
+        results = json.loads(out)["results"]
+        self.assertEqual(status, 1)
+        self.assertEqual([r["input"] for r in results], files)
+        self.assertEqual(["top" in r for r in results], [True, False, False, True])
+        self.assertIn("none.png", results[2]["error"])
+
+    def test_without_preprocessing(self):
+        os.remove(os.path.join(self.model, "preprocessor_config.json"))
+        self.bad("classify", self.model, self.PHOTO, says="no preprocessor_config.json")
+
+    def test_heatmap_refused(self):
+        """A model without attention has none to show; the file is not left half written."""
+        out = self.path("heat.png")
+        status, _, err = attn("classify", self.model, self.PHOTO, "--heatmap", out)
+        self.assertEqual(status, 1)
+        self.assertFalse(os.path.exists(out), err)
+
+
+if __name__ == "__main__":
+    if not os.path.exists(ATTN):
+        sys.exit("no binary at %s: set ATTN" % ATTN)
+    unittest.main()
