@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, runs every test. From any folder:
+#     tools/test.sh           everything
+#     tools/test.sh quick     a gcc build and its tests
+# ATTN_PYTHON names a Python that has the packages of tests/requirements.txt; without it, they go into
+# build/venv. CI=true: what cannot be installed is a failure, not a skip.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+. tools/packages.sh
+. tools/test_parts.sh
+
+case "${1-}" in
+"" | quick) ;;
+*)
+    echo "usage: tools/test.sh [quick]" >&2
+    exit 2
+    ;;
+esac
+
+part "Debian packages"
+packages=(gcc libc6-dev cmake ninja-build pkg-config libcjson-dev libstb-dev libcmocka-dev)
+if [ "${1-}" != quick ]; then
+    packages+=(clang clang-format libjpeg62-turbo-dev libsimde-dev python3 python3-venv)
+fi
+install_packages "${packages[@]}" || exit 1
+
+part "gcc"
+build gcc -DCMAKE_C_COMPILER=gcc && run_ctest gcc
+if [ "${1-}" = quick ]; then
+    summary
+    exit
+fi
+
+part "what was built"
+if [ -e $out/gcc/attn ]; then
+    check "no more than attn_ symbols exported" exported_symbols
+    check "no forbidden compiler flags" forbidden_flags
+    check "attn is under 1 MB, stripped" binary_size
+    check "the formatting is clang-format's" formatting
+fi
+
+# The suite as each instruction set sees it. Kernel tests go through all levels by themselves.
+for level in scalar avx2 avx512 neon; do
+    part "gcc, ATTN_CPU=$level"
+    if [ ! -e $out/gcc/attn ]; then
+        fail "no build"
+    elif why=$(ATTN_CPU=$level $out/gcc/attn check models/worked_example 2>&1 | grep ATTN_CPU=); then
+        skip "$why"
+    else
+        ATTN_CPU=$level run_ctest gcc -LE 'kernels|fuzz' -E test_install
+    fi
+done
+
+part "clang"
+build clang -DCMAKE_C_COMPILER=clang && run_ctest clang
+
+part "address and undefined-behaviour sanitizers"
+export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
+build sanitize -DCMAKE_C_COMPILER=gcc -DATTN_SANITIZE=address,undefined && run_ctest sanitize
+
+part "thread sanitizer"
+# gcc 12's knows no address space as scattered as newer kernels make it.
+if setarch -R true 2>/dev/null; then runner=(setarch -R); fi
+build threads -DCMAKE_C_COMPILER=gcc -DATTN_SANITIZE=thread &&
+    run_ctest threads -R 'thread|model|session'
+runner=()
+
+part "AVX-512 emulated"
+if [ "$(uname -m)" != x86_64 ]; then
+    skip "AVX-512 is emulated on x86_64 only"
+elif build emulate -DCMAKE_C_COMPILER=gcc -DATTN_EMULATE=ON; then
+    run_ctest emulate -L kernels
+    ATTN_CPU=avx512 run_ctest emulate -R 'golden|attention|model'
+fi
+
+part "libjpeg-turbo"
+build libjpeg -DCMAKE_C_COMPILER=gcc -DATTN_LIBJPEG=ON && run_ctest libjpeg -R 'image|preprocess'
+
+part "Python"
+if [ ! -e $out/gcc/attn ]; then
+    fail "no build"
+elif python=$(python_with_packages); then
+    for folder in tests/*/; do
+        compgen -G "${folder}test_*.py" >/dev/null && run_unittest "$python" "$folder"
+    done
+elif [ "${CI-}" = true ]; then
+    fail "the packages of tests/requirements.txt cannot be installed: $out/pip.log"
+else
+    skip "Python tests: the packages of tests/requirements.txt cannot be installed ($out/pip.log)"
+fi
+
+summary
