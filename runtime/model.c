@@ -51,7 +51,18 @@ static attn_status check_shapes(attn_model *m, attn_error *err)
         for (int d = 0; d < g->input[i].rank; d++) input[i].dim[d] = (size_t)g->input[i].dim[d];
     }
     attn_plan_options options = {.workers = 1, .kernels = m->kernels, .no_fusion = true};
-    ATTN_TRY(attn_plan_build(&plan, g, input, &options, &m->memory, err));
+    attn_error inner;
+    attn_status status = attn_plan_build(&plan, g, input, &options, &m->memory, &inner);
+    if (status == ATTN_NO_MEMORY) {
+        if (err) *err = inner;
+        return status;
+    }
+    /* What stands in no layer has no place of its own. */
+    if (status) {
+        bool placed = strncmp(inner.text, m->description_name, strlen(m->description_name)) == 0;
+        return attn_fail(err, status, "%s%s%s", placed ? "" : m->description_name,
+                         placed ? "" : ": ", inner.text);
+    }
     attn_plan_free(plan, &m->memory);
     return ATTN_OK;
 }

@@ -49,6 +49,11 @@ static attn_status preprocess(attn_session *s, size_t index, const attn_image *i
     const size_t dim[4] = {3, height, width, sizeof(float)};
     if (!attn_product(dim, 4, &bytes))
         return attn_fail(err, ATTN_LIMIT, "an input of [3, %zu, %zu] is too large", height, width);
+    /* What the input was is overwritten: should the rest fail, it is not set. */
+    if (input->own && input->value.data == input->own) {
+        input->set = false;
+        s->plan = NULL;
+    }
     if (!input->own || input->own_bytes != bytes) {
         attn_release(&s->memory, input->own, input->own_bytes);
         input->own = NULL;

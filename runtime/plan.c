@@ -1,5 +1,6 @@
 #include "runtime/plan.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* One item of a value, and all of them, stay below this: sums of sizes cannot overflow then. */
@@ -67,7 +68,9 @@ static attn_status place_port(planner *p, const attn_port *port, bool batched)
                              p->graph->symbol[symbol].name);
     }
     v->batched = batched;
-    ATTN_TRY(finish_value(p, v, port->name));
+    char place[200];
+    snprintf(place, sizeof place, "\"%.100s\"", port->name);
+    ATTN_TRY(finish_value(p, v, place));
     v->block = new_block(p, v->bytes, 0, p->last[port->value]);
     return ATTN_OK;
 }

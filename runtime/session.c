@@ -29,14 +29,23 @@ attn_status attn_session_open(attn_session **out, const attn_model *model,
     return ATTN_OK;
 }
 
+/* All but the `keep` most recently used. */
+static void drop_plans(attn_session *s, size_t keep)
+{
+    attn_plan **at = &s->plans;
+    while (*at && keep-- > 0) at = &(*at)->next;
+    for (attn_plan *plan = *at, *next; plan; plan = next) {
+        next = plan->next;
+        attn_plan_free(plan, &s->memory);
+    }
+    *at = NULL;
+}
+
 void attn_session_close(attn_session *s)
 {
     if (!s) return;
     attn_pool_close(s->pool, &s->memory);
-    for (attn_plan *plan = s->plans, *next; plan; plan = next) {
-        next = plan->next;
-        attn_plan_free(plan, &s->memory);
-    }
+    drop_plans(s, 0);
     for (size_t i = 0; i < ATTN_MAX_PORTS; i++)
         attn_release(&s->memory, s->input[i].own, s->input[i].own_bytes);
     attn_release(&s->memory, s->arena, s->arena_bytes);
@@ -148,17 +157,6 @@ static attn_plan *take_plan(attn_session *s, const attn_plan_input *input)
     return NULL;
 }
 
-static void drop_oldest(attn_session *s)
-{
-    size_t count = 0;
-    for (attn_plan **at = &s->plans; *at; at = &(*at)->next)
-        if (++count > MAX_PLANS) {
-            attn_plan_free(*at, &s->memory);
-            *at = NULL;
-            return;
-        }
-}
-
 /* A buffer of at least `bytes`; what it held is lost if it grows. */
 static attn_status reserve(attn_session *s, char **buffer, size_t *have, size_t bytes,
                            const char *what, attn_error *err)
@@ -196,13 +194,9 @@ static attn_status prepare_state(attn_session *s, const attn_plan *plan, attn_er
     return ATTN_OK;
 }
 
-static attn_status prepare(attn_session *s, attn_error *err)
+/* The plan for these inputs, first of the list, and the buffers that it needs. */
+static attn_status make_ready(attn_session *s, const attn_plan_input *input, attn_error *err)
 {
-    attn_plan_input input[ATTN_MAX_PORTS];
-    memset(input, 0, sizeof input);
-    s->plan = NULL;
-    s->ran = false;
-    ATTN_TRY(describe_inputs(s, input, err));
     attn_plan *plan = take_plan(s, input);
     if (!plan) {
         attn_plan_options options = {.workers = attn_pool_workers(s->pool),
@@ -213,7 +207,7 @@ static attn_status prepare(attn_session *s, attn_error *err)
     }
     plan->next = s->plans;
     s->plans = plan;
-    drop_oldest(s);
+    drop_plans(s, MAX_PLANS);
     ATTN_TRY(
         reserve(s, &s->arena, &s->arena_bytes, plan->arena_bytes, "the arena of activations", err));
     ATTN_TRY(prepare_state(s, plan, err));
@@ -223,10 +217,19 @@ static attn_status prepare(attn_session *s, attn_error *err)
 
 attn_status attn_prepare(attn_session *s, attn_error *err)
 {
+    attn_plan_input input[ATTN_MAX_PORTS];
     attn_error inner;
     if (!err) err = &inner;
-    /* An arena only says NULL: err knows whether memory is out, or the limit reached. */
-    return prepare(s, err) ? err->status : ATTN_OK;
+    memset(input, 0, sizeof input);
+    s->plan = NULL;
+    s->ran = false;
+    ATTN_TRY(describe_inputs(s, input, err));
+    if (make_ready(s, input, err) == ATTN_OK) return ATTN_OK;
+    /* An arena only says NULL: err knows whether memory is out, or the limit reached. What is
+     * remembered of other shapes must not stand in the way of these. */
+    if (err->status != ATTN_LIMIT) return err->status;
+    drop_plans(s, 0);
+    return make_ready(s, input, err) ? err->status : ATTN_OK;
 }
 
 /* ---- results ------------------------------------------------------------------------------ */

@@ -41,3 +41,10 @@ if(NOT ATTN_SANITIZE)
                          ENVIRONMENT "CC=${CMAKE_C_COMPILER}")
   endforeach()
 endif()
+
+# The command line, as scripts use it.
+find_package(Python3 COMPONENTS Interpreter)
+if(Python3_FOUND)
+  attn_test(test_cli cli ${Python3_EXECUTABLE} tests/cli/test_cli.py)
+  set_tests_properties(test_cli PROPERTIES ENVIRONMENT "ATTN=$<TARGET_FILE:attn>")
+endif()
