@@ -219,9 +219,11 @@ static attn_status make_steps(planner *p)
         step->out_value = get(p, step->outputs, sizeof *step->out_value);
         if (!step->in || !step->out || !step->out_value) return ATTN_NO_MEMORY;
         memcpy(step->out_value, node->out, node->outputs * sizeof *node->out);
-        if (!shows) continue;
-        size_t value = node->outputs == 1 ? plan->values++ : node->out[1];
-        step->out_value[1] = value;
+        /* Spelled as three layers, the weights are what `normalize` makes. */
+        bool makes = p->options->keep_attention && node->layer->step == ATTN_STEP_NORMALIZE;
+        if (!shows && !makes) continue;
+        size_t value = makes ? node->out[0] : node->outputs == 1 ? plan->values++ : node->out[1];
+        if (shows) step->out_value[1] = value;
         p->last[value] = plan->steps;
         plan->kept_map[plan->kept++] = (struct attn_plan_kept){node, value};
     }
