@@ -1,11 +1,12 @@
-/* The graph under construction, shared by graph.c (nodes) and ports.c (inputs, outputs, states). */
+/* The graph under construction, shared by builder.c (values and names), node.c (one layer), graph.c
+ * (groups, the whole) and ports.c (inputs, outputs, states). */
 #ifndef ATTN_BUILDER_H
 #define ATTN_BUILDER_H
 
 #include "layers/reader.h"
 #include "runtime/graph.h"
 
-enum { ATTN_NAME_BUCKETS = 1024 };
+enum { ATTN_NAME_BUCKETS = 1024, ATTN_MAX_NAME = 512 };
 
 typedef struct attn_builder {
     const attn_graph_source *source;
@@ -44,10 +45,24 @@ attn_status attn_builder_name(attn_builder *b, const char *text, const char **ou
 attn_status attn_builder_keys(attn_builder *b, const char *place, const cJSON *object,
                               const char *const *words);
 
+/* json as an attribute, in the arena; level: lists around it. */
+attn_status attn_builder_attr(attn_builder *b, const cJSON *json, int level, attn_attr *out,
+                              attn_error *err);
+/* The callback of attn_reader; user: the attn_builder. */
+attn_status attn_builder_evaluate(void *user, const char *text, attn_attr *result, attn_error *err);
+/* Makes room for one entry more in an array of the arena. */
+attn_status attn_builder_grow(attn_builder *b, void **array, size_t count, size_t *room,
+                              size_t size);
+
 /* A new value of that name, which the name means from now on. */
 attn_status attn_builder_define(attn_builder *b, const char *name, size_t *value);
 /* The value that the name means; false if it means none. */
 bool attn_builder_lookup(const attn_builder *b, const char *name, size_t *value);
+
+/* node.c: adds the layer that json describes. */
+attn_status attn_builder_add_node(attn_builder *b, const cJSON *json, const char *place);
+/* The callback of attn_scope; user: the attn_builder. */
+bool attn_builder_has(void *user, const char *name, size_t length);
 
 /* ports.c */
 attn_status attn_builder_symbols(attn_builder *b);
