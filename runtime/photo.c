@@ -29,9 +29,8 @@ static attn_status check_size(const attn_session *s, const attn_port *port, size
     for (int i = 0; i < 3; i++)
         if (port->dim[i] > ATTN_SYMBOL_BASE && (size_t)port->dim[i] != have[i])
             return attn_fail(err, ATTN_BAD_MODEL,
-                             "%s makes [3, %zu, %zu], input \"%s\" is [%ld, %ld, %ld]",
-                             s->model->preprocess_name, height, width, port->name, port->dim[0],
-                             port->dim[1], port->dim[2]);
+                             "%s makes [3, %zu, %zu], but dimension %d of input \"%s\" is %ld",
+                             s->model->preprocess_name, height, width, i, port->name, port->dim[i]);
     return ATTN_OK;
 }
 

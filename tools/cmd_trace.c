@@ -138,20 +138,20 @@ static void show_step(trace *t, const attn_plan_step *step, double seconds)
 
 /* ---- --compare ---------------------------------------------------------------------------- */
 
+/* By the layer's name, with each prefix of the weights; what leaves the graph also by its own. */
 static const attn_weight *find_in_dump(const trace *t, const attn_plan_step *step)
 {
     const attn_graph *g = &t->model->graph;
-    const char *names[] = {step->node->name, g->value_name[step->out_value[0]]};
-    for (size_t n = 0; n < 2; n++) {
-        const attn_weight *w = attn_weights_find(&t->dump, names[n]);
-        for (size_t i = 0; !w && n == 0 && i < g->prefixes; i++) {
-            char full[1024];
-            snprintf(full, sizeof full, "%s%s", g->prefix[i], names[n]);
-            w = attn_weights_find(&t->dump, full);
-        }
-        if (w) return w;
+    const attn_weight *w = attn_weights_find(&t->dump, step->node->name);
+    for (size_t i = 0; !w && i < g->prefixes; i++) {
+        char full[1200];
+        snprintf(full, sizeof full, "%s%s", g->prefix[i], step->node->name);
+        w = attn_weights_find(&t->dump, full);
     }
-    return NULL;
+    for (size_t i = 0; !w && i < g->outputs; i++)
+        if (g->output[i].value == step->out_value[0])
+            w = attn_weights_find(&t->dump, g->output[i].name);
+    return w;
 }
 
 static attn_status compare_step(trace *t, const attn_plan_step *step)

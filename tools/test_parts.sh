@@ -51,7 +51,9 @@ run_ctest()
     log=$(mktemp $out/"$1".ctest.XXXX.log)
     shift
     "${runner[@]}" ctest --test-dir "$folder" -V -j "$(nproc)" --timeout 600 "$@" >"$log" 2>&1
-    read -r bad total < <(sed -n 's/.*tests passed, \([0-9]*\) tests failed out of \([0-9]*\)/\1 \2/p' "$log")
+    # Newer versions leave the failed ones out where there are none.
+    read -r bad total < <(sed -nE 's/.*tests passed, ([0-9]+) tests failed out of ([0-9]+)/\1 \2/p
+        s/.*tests passed out of ([0-9]+)/0 \1/p' "$log")
     if [ -z "${total-}" ] || [ "$total" -eq 0 ]; then
         tail -n 5 "$log"
         fail "no test ran; the whole output: $log"
