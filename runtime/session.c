@@ -90,7 +90,7 @@ static attn_status find_input(const attn_session *s, const char *name, size_t *i
 attn_status attn_set_input(attn_session *s, const char *name, const attn_tensor *value,
                            attn_error *err)
 {
-    size_t index = 0, count;
+    size_t index = 0, count = SIZE_MAX; /* stays so if the product overflows */
     ATTN_TRY(find_input(s, name, &index, err));
     const attn_port *port = &s->model->graph.input[index];
     attn_shape_text text;

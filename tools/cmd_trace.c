@@ -173,10 +173,13 @@ static attn_status compare_step(trace *t, const attn_plan_step *step)
     double worst = 0, largest = 0;
     size_t place = 0;
     for (size_t i = 0; i < count; i++) {
-        double difference = fabs(element(v, i) - (double)reference[i]);
-        largest = fmax(largest, fabs((double)reference[i]));
+        double have = element(v, i), want = (double)reference[i];
+        bool same = have == want || (isnan(have) && isnan(want)); /* infinities, such as masks */
+        double difference = same ? 0 : fabs(have - want);
         /* NaN on one side is the largest difference there is. */
         if (isnan(difference)) difference = INFINITY;
+        /* An infinity must not allow every other difference. */
+        if (isfinite(want)) largest = fmax(largest, fabs(want));
         if (difference > worst) {
             worst = difference;
             place = i;

@@ -80,8 +80,9 @@ static attn_status set_scene(const attn_session *s, const gathered *g, const att
     const attention_map *last = &g->map[g->maps - 1];
     *scene = (view_scene){.memory = cli_memory(),
                           .photo = {image->pixels, image->width, image->height},
-                          .pooling = g->pooling,
                           .tokens = g->tokens};
+    /* Weights of other tokens than the last layer's say nothing about its queries. */
+    if (g->tokens == last->queries) scene->pooling = g->pooling;
     if (!find_grid(s, last->keys, &scene->rows, &scene->cols))
         return attn_fail(err, ATTN_BAD_MODEL, "model \"%s\": its %zu tokens are no grid of patches",
                          s->model->name, last->keys);

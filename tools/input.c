@@ -30,7 +30,8 @@ static attn_status fill(const char *place, const cJSON *item, int level, attn_te
 {
     if (level == t->rank) {
         double value = item->valuedouble;
-        if (!cJSON_IsNumber(item) || (t->dtype == ATTN_I32 && value != (double)(int32_t)value))
+        bool whole = value >= INT32_MIN && value <= INT32_MAX && value == (double)(int32_t)value;
+        if (!cJSON_IsNumber(item) || (t->dtype == ATTN_I32 && !whole))
             return attn_fail(err, ATTN_BAD_INPUT, "%s: element %zu is no %s", place, *at,
                              t->dtype == ATTN_I32 ? "32-bit integer" : "number");
         if (t->dtype == ATTN_I32)

@@ -68,16 +68,21 @@ static attn_status second_shape(attn_infer *c, const binary_params *p, attn_shap
     return ATTN_OK;
 }
 
-static attn_status broadcast(attn_infer *c, const attn_shape *a, const attn_shape *b,
-                             attn_shape *out)
+static attn_status broadcast(attn_infer *c, const binary_params *p, const attn_shape *a,
+                             const attn_shape *b, attn_shape *out)
 {
     attn_shape_text text[2];
+    const attn_param *w = &p->weight;
     *out = (attn_shape){.dtype = ATTN_F32, .rank = a->rank > b->rank ? a->rank : b->rank};
     for (int i = 0; i < out->rank; i++) {
         int ia = i - (out->rank - a->rank), ib = i - (out->rank - b->rank);
         size_t da = ia < 0 ? 1 : a->dim[ia], db = ib < 0 ? 1 : b->dim[ib];
+        if (da != db && da != 1 && db != 1 && w->source)
+            return attn_infer_fail(c, "input %s and \"%s\" %s do not broadcast: %zu and %zu",
+                                   attn_format_shape(&text[0], a->dim, a->rank), w->source->name,
+                                   attn_format_shape(&text[1], w->dim, w->rank), da, db);
         if (da != db && da != 1 && db != 1)
-            return attn_infer_fail(c, "shapes %s and %s do not broadcast: %zu and %zu",
+            return attn_infer_fail(c, "inputs %s and %s do not broadcast: %zu and %zu",
                                    attn_format_shape(&text[0], a->dim, a->rank),
                                    attn_format_shape(&text[1], b->dim, b->rank), da, db);
         out->dim[i] = da > db ? da : db;
@@ -91,7 +96,7 @@ static attn_status binary_infer(attn_infer *c, const void *params)
     size_t count;
     ATTN_TRY(attn_want_filled(c, 0, ATTN_F32, 0, ATTN_MAX_RANK));
     ATTN_TRY(second_shape(c, params, &b));
-    ATTN_TRY(broadcast(c, &c->in[0], &b, &c->out[0]));
+    ATTN_TRY(broadcast(c, params, &c->in[0], &b, &c->out[0]));
     return attn_want_count(c, &c->out[0], &count);
 }
 

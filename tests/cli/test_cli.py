@@ -208,11 +208,36 @@ class Example(Case):
                       self.good("trace", EXAMPLE, *INPUTS, "--compare", other, "--tolerance", "0.01"))
         nan = self.path("nan.safetensors", tensors({"score": ([1, 1, 3], [5, float("nan"), 17])}))
         self.assertEqual(attn("trace", EXAMPLE, *INPUTS, "--compare", nan)[0], 1)
+        infinite = self.path("infinite.safetensors", tensors({"score": ([1, 1, 3], [5, float("inf"), 18])}))
+        status, out, err = attn("trace", EXAMPLE, *INPUTS, "--compare", infinite)
+        self.assertEqual((status, err), (1, ""))
+        self.assertIn("element 1 is 11, the reference inf", out)
         wrong = self.path("wrong.safetensors", tensors({"score": ([4], [5, 11, 17, 0])}))
         self.bad("trace", EXAMPLE, *INPUTS, "--compare", wrong, says='"score" has shape [4]')
         empty = self.path("empty.safetensors", tensors({"other": ([1], [0])}))
         self.bad("trace", EXAMPLE, *INPUTS, "--compare", empty, says="no tensor has the name of a layer")
         self.bad("trace", EXAMPLE, *INPUTS, "--compare", "no.safetensors", says="no.safetensors: No such")
+
+    def test_compare_masked(self):
+        """Masked scores are -infinity on both sides; they hide no difference of the others."""
+        self.path("m/attn.json", json.dumps({
+            "format": "attn/1", "name": "m", "inputs": {"x": {"shape": [2, 1]}},
+            "graph": [{"layer": "score", "in": ["x", "x"], "out": "s", "kind": "dot", "causal": True}],
+            "outputs": {"s": {}}}))
+        for last, differing in ((4, 0), (5, 1)):
+            dump = self.path("s.safetensors", tensors({"score": ([1, 2, 2], [1, -float("inf"), 2, last])}))
+            status, out, err = attn("trace", self.path("m"), "[[1],[2]]", "--compare", dump)
+            self.assertEqual((status, err), (differing, ""))
+            self.assertIn("1 layers compared, %d differ" % differing, out)
+
+    def test_integers(self):
+        self.path("m/attn.json", json.dumps({
+            "format": "attn/1", "name": "m", "inputs": {"x": {"shape": [2], "dtype": "i32"}},
+            "graph": [{"layer": "reshape", "in": "x", "out": "y", "shape": [2, 1]}], "outputs": {"y": {}}}))
+        text = self.good("run", self.path("m"), "--in", "[-2147483648,2147483647]", "--json")
+        self.assertEqual(json.loads(text)["outputs"]["y"]["data"], [[-2147483648], [2147483647]])
+        for number in ["0.5", "2147483648", "-2147483649", "1e300"]:
+            self.bad("run", self.path("m"), "--in", "[1,%s]" % number, says="element 1 is no 32-bit integer")
 
     def test_run(self):
         inputs = [text for pair in INPUTS for text in ("--in", pair)]

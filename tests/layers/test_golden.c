@@ -56,7 +56,7 @@ static attn_tensor tensor_of(const attn_weight *w, void **copy)
     return t;
 }
 
-/* The largest difference between an output and the reference; prints what does not fit. */
+/* Shape and elements are the reference's; prints what does not fit. */
 static bool output_matches(const char *name, const attn_tensor *have, const attn_weight *want,
                            double tolerance)
 {
@@ -86,7 +86,7 @@ static bool output_matches(const char *name, const attn_tensor *have, const attn
     return bad == 0;
 }
 
-/* Runs one case with these options; the outputs are compared, or (same != NULL) collected. */
+/* Runs one case with these options and compares the outputs. */
 static bool run_case(const cJSON *item, const attn_weights *golden, const char *weights,
                      const attn_session_options *options)
 {
