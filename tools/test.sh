@@ -75,6 +75,7 @@ if [ "$(uname -m)" != x86_64 ]; then
     skip "AVX-512 is emulated on x86_64 only"
 elif build emulate -DCMAKE_C_COMPILER=gcc -DATTN_EMULATE=ON; then
     run_ctest emulate -L kernels
+    run_ctest emulate -R bits
     ATTN_CPU=avx512 run_ctest emulate -R 'golden|attention|model'
 fi
 

@@ -103,9 +103,10 @@ static bool same(const result *want, const result *have, size_t batch, long one)
     return want->outputs == have->outputs;
 }
 
+static const char *const names[ATTN_CPU_LEVELS] = {"scalar", "neon", "avx2", "avx512"};
+
 static bool check_case(const cJSON *item)
 {
-    static const char *const names[ATTN_CPU_LEVELS] = {"scalar", "neon", "avx2", "avx512"};
     const char *name = attn_json_get(item, "name")->valuestring;
     char folder[] = "/tmp/attn_bits_XXXXXX", file[64], link[64], here[512];
     result want, have;
@@ -160,7 +161,8 @@ static void bits_are_the_same(void **state)
     for (const cJSON *item = cases->child; item; item = item->next) bad += !check_case(item);
     for (int level = 0; level < ATTN_CPU_LEVELS; level++)
         if (!attn_kernels_level((attn_cpu_level)level))
-            print_message("SKIP level %d: this machine or build has it not\n", level);
+            print_message("SKIP level %s: not of this build, or not of this processor\n",
+                          names[level]);
     print_message("%zu outputs compared, %zu cases with other bits\n", compared, bad);
     assert_int_equal(bad, 0);
     attn_weights_close(&golden);
