@@ -105,7 +105,8 @@ attn_status attn_read_word(attn_reader *r, const char *key, const char *const *w
 attn_status attn_need_word(attn_reader *r, const char *key, const char *const *words, int *value);
 /* An integer or a list of at most `most` integers in [min, max]; *count is 0 if the key is absent.
  * A list entry may be the name of a symbolic dimension: it is stored as ATTN_SYMBOL(i), and
- * attn_resolve_dim() gives its size in infer. Only where `symbols` is true. */
+ * attn_resolve_dim() gives its size in infer. Only where `symbols` is true; only there may a list
+ * be empty. */
 attn_status attn_read_ints(attn_reader *r, const char *key, long min, long max, bool symbols,
                            int most, long *values, int *count);
 #define ATTN_SYMBOL_BASE (-1000000L)

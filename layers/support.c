@@ -127,6 +127,18 @@ void attn_each_rows(const attn_run_context *c, const void *params, size_t rows, 
     c->parallel(c->pool, tasks, rows_task, &job);
 }
 
+size_t attn_block_panels(const attn_kernels *kernels, size_t k, size_t n, size_t jobs,
+                         size_t workers)
+{
+    enum { BLOCK_BYTES = 256 * 1024 };
+    size_t panels = (n + kernels->panel - 1) / kernels->panel, size;
+    size_t each = k < BLOCK_BYTES ? k * kernels->panel * sizeof(float) : BLOCK_BYTES;
+    size_t most = BLOCK_BYTES / each;
+    attn_split(panels, 1, jobs < workers ? workers : 1, &size);
+    if (size > most) size = most;
+    return size ? size : 1;
+}
+
 bool attn_mask_keeps(const attn_value *mask, size_t item, size_t t)
 {
     if (mask->shape.dtype == ATTN_I32) return attn_item_i32(mask, item)[t] != 0;

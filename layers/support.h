@@ -21,7 +21,7 @@ attn_status attn_need_elements(attn_reader *r, const attn_param *param);
 attn_status attn_need_length(attn_reader *r, const attn_param *param, size_t size);
 /* An activation by its name here or in Hugging Face's ACT2FN; left as it was if `key` is absent. */
 attn_status attn_read_activation(attn_reader *r, const char *key, attn_unary *unary);
-/* "padding": a further operand [seq], i32 or f32; see attn_mask_keeps. *index -1 if absent. */
+/* The operand `index` must be a padding mask [seq], f32 or i32 (see attn_mask_keeps); -1: none. */
 attn_status attn_want_mask(attn_infer *c, int index, size_t seq);
 
 /* ---- shapes ------------------------------------------------------------------------------- */
@@ -52,6 +52,10 @@ static inline size_t attn_grain(size_t cost)
 {
     return cost < 16384 ? 16384 / (cost ? cost : 1) : 1;
 }
+/* Panels of w [k, n] that a task packs into its scratch: at least one, bounded by memory, and few
+ * enough for all workers to find a task where there are only `jobs` matrices. */
+size_t attn_block_panels(const attn_kernels *kernels, size_t k, size_t n, size_t jobs,
+                         size_t workers);
 /* Element t of a mask: true if it is not zero. */
 bool attn_mask_keeps(const attn_value *mask, size_t item, size_t t);
 

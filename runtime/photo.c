@@ -17,8 +17,11 @@ static attn_status find_image_input(const attn_session *s, const char *name, siz
     }
     if (images == 1) return ATTN_OK;
     return attn_fail(err, ATTN_BAD_ARGUMENT, "model \"%s\" has %zu image inputs%s%s%s",
-                     s->model->name, images, name ? " named \"" : ": name one", name ? name : "",
-                     name ? "\"" : "");
+                     s->model->name, images,
+                     name     ? " named \""
+                     : images ? ": name one"
+                              : "",
+                     name ? name : "", name ? "\"" : "");
 }
 
 /* The size that the preprocessing gives must be the input's, symbolic or not. */

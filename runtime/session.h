@@ -34,10 +34,4 @@ struct attn_session {
     void *observer_user;
 };
 
-/* The plan of the last attn_prepare, or NULL. */
-static inline const attn_plan *attn_session_plan(const attn_session *session)
-{
-    return session->plan;
-}
-
 #endif

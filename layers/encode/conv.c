@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-enum { BLOCK_BYTES = 256 * 1024 };
-
 typedef struct conv_params {
     attn_param weight, bias;
     attn_unary unary;
@@ -70,18 +68,6 @@ static bool is_depthwise(const conv_params *p)
     return p->group_in == 1 && p->groups > 1;
 }
 
-/* Whole panels that a task packs at once: bounded by memory, and so that the tasks balance. */
-static size_t block_panels(const conv_params *p, const attn_kernels *kernels, size_t pixels,
-                           size_t jobs, size_t workers)
-{
-    size_t panels = (pixels + kernels->panel - 1) / kernels->panel, size;
-    size_t each = p->k < BLOCK_BYTES ? p->k * kernels->panel * sizeof(float) : BLOCK_BYTES;
-    size_t most = BLOCK_BYTES / each;
-    attn_split(panels, 1, jobs < workers ? workers : 1, &size);
-    if (size > most) size = most;
-    return size ? size : 1;
-}
-
 static attn_status conv_infer(attn_infer *c, const void *params, int axes)
 {
     const conv_params *p = params;
@@ -104,7 +90,8 @@ static attn_status conv_infer(attn_infer *c, const void *params, int axes)
     c->flops = (double)count * (double)p->k;
     if (is_depthwise(p))
         return attn_add_scratch(c, out[axes - 1], sizeof(float), &c->worker_scratch);
-    size_t panels = block_panels(p, c->kernels, out[0] * out[1], c->batch * p->groups, c->workers);
+    size_t panels =
+        attn_block_panels(c->kernels, p->k, out[0] * out[1], c->batch * p->groups, c->workers);
     if (!attn_mul(panels * c->kernels->panel, p->k, &floats))
         return attn_infer_fail(c, "a kernel of %zu elements is too large", p->k);
     return attn_add_scratch(c, floats, sizeof(float), &c->worker_scratch);
@@ -269,8 +256,8 @@ static void conv_run(const attn_run_context *c, const void *params)
         return;
     }
     j.pixels = j.s.out_height * j.s.out_width;
-    j.block =
-        block_panels(p, c->kernels, j.pixels, c->batch * p->groups, c->workers) * c->kernels->panel;
+    j.block = attn_block_panels(c->kernels, p->k, j.pixels, c->batch * p->groups, c->workers) *
+              c->kernels->panel;
     j.blocks = (j.pixels + j.block - 1) / j.block;
     c->parallel(c->pool, c->batch * p->groups * j.blocks, conv_task, &j);
 }

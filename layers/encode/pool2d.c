@@ -25,7 +25,7 @@ static attn_status pool2d_parse(attn_reader *r, void *params)
     ATTN_TRY(attn_need_outputs(r, 1, 1, NULL));
     ATTN_TRY(attn_need_word(r, "kind", kinds, &p->kind));
     ATTN_TRY(attn_read_ints(r, "kernel", 1, 1L << 20, false, 2, kernel, &count));
-    if (!count) return attn_reader_fail(r, "the key \"kernel\" is missing or empty");
+    if (!count) return attn_reader_fail(r, "the key \"kernel\" is missing");
     for (int i = 0; i < 2; i++) p->window[i].kernel = (size_t)kernel[count == 1 ? 0 : i];
     ATTN_TRY(attn_read_window(r, p->window, 2, true));
     for (int i = 0; i < 2; i++) {

@@ -28,7 +28,7 @@ static double natural_log(double x)
     return 2 * s * sum + e * ln2;
 }
 
-/* e^-x of 0 <= x < 100: (series of x / 2^k), squared k times. */
+/* e^-x of 0 <= x < 100. */
 static double exp_of_minus(double x)
 {
     /* e^-x = 2^-n e^-r with r = x - n ln 2 in [0, ln 2), ln 2 in two parts. */

@@ -8,7 +8,6 @@ static attn_status read_each(attn_reader *r, const char *key, int axes, long *va
     long read[2];
     int count;
     ATTN_TRY(attn_read_ints(r, key, 1, MOST, false, axes, read, &count));
-    if (!count && attn_has_key(r, key)) return attn_reader_fail(r, "\"%s\" is empty", key);
     for (int i = 0; count && i < axes; i++) values[i] = read[count == 1 ? 0 : i];
     return ATTN_OK;
 }

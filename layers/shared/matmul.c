@@ -5,8 +5,6 @@
 
 #include <float.h>
 
-enum { BLOCK_BYTES = 256 * 1024 };
-
 typedef struct matmul_params {
     bool transpose_b;
     float scale;
@@ -20,18 +18,6 @@ static attn_status matmul_parse(attn_reader *r, void *params)
     ATTN_TRY(attn_need_outputs(r, 1, 1, NULL));
     ATTN_TRY(attn_read_bool(r, "transpose_b", &p->transpose_b));
     return attn_read_float(r, "scale", -(double)FLT_MAX, (double)FLT_MAX, &p->scale);
-}
-
-/* Columns of b that a task takes: whole panels. */
-static size_t block_columns(const attn_kernels *kernels, size_t k, size_t n, size_t jobs,
-                            size_t workers)
-{
-    size_t panels = (n + kernels->panel - 1) / kernels->panel, size;
-    size_t each = k < BLOCK_BYTES ? k * kernels->panel * sizeof(float) : BLOCK_BYTES;
-    size_t most = BLOCK_BYTES / each;
-    attn_split(panels, 1, jobs < workers ? workers : 1, &size);
-    if (size > most) size = most;
-    return (size ? size : 1) * kernels->panel;
 }
 
 static attn_status matmul_infer(attn_infer *c, const void *params)
@@ -64,7 +50,8 @@ static attn_status matmul_infer(attn_infer *c, const void *params)
     c->flops = (double)count * (double)k;
     size_t jobs = attn_span(y, 0, y->rank - 2);
     if (!attn_mul(jobs, c->batch, &jobs) ||
-        !attn_mul(block_columns(c->kernels, k, n, jobs, c->workers), k, &floats))
+        !attn_mul(attn_block_panels(c->kernels, k, n, jobs, c->workers) * c->kernels->panel, k,
+                  &floats))
         return attn_infer_fail(c, "inputs %s and %s are too large", text[0].text, text[1].text);
     return attn_add_scratch(c, floats, sizeof(float), &c->worker_scratch);
 }
@@ -119,7 +106,8 @@ static void matmul_run(const attn_run_context *c, const void *params)
     matmul_job j = {.c = c, .p = params, .m = y->dim[y->rank - 2], .n = attn_last(y)};
     j.k = attn_last(&c->in[0].shape);
     j.matrices = attn_span(y, 0, y->rank - 2);
-    j.block = block_columns(c->kernels, j.k, j.n, j.matrices * c->batch, c->workers);
+    j.block = attn_block_panels(c->kernels, j.k, j.n, j.matrices * c->batch, c->workers) *
+              c->kernels->panel;
     j.blocks = (j.n + j.block - 1) / j.block;
     c->parallel(c->pool, c->batch * j.matrices * j.blocks, matmul_task, &j);
 }

@@ -20,7 +20,6 @@ static attn_status transpose_parse(attn_reader *r, void *params)
                                     p->axes[i], p->count - 1);
         seen |= 1u << p->axes[i];
     }
-    if (attn_has_key(r, "axes") && !p->count) return attn_reader_fail(r, "\"axes\" is empty");
     return ATTN_OK;
 }
 

@@ -69,15 +69,6 @@ static ptrdiff_t crop_start(size_t side, size_t crop)
     return difference >= 0 ? difference / 2 : -((1 - difference) / 2);
 }
 
-bool attn_preprocess_size(const attn_preprocess *p, size_t *height, size_t *width)
-{
-    bool pad = p->do_pad, crop = p->do_center_crop;
-    if (!pad && !crop && !(p->do_resize && p->rule == ATTN_SIZE_EXACT)) return false;
-    *height = pad ? p->pad_height : crop ? p->crop_height : p->height;
-    *width = pad ? p->pad_width : crop ? p->crop_width : p->width;
-    return true;
-}
-
 attn_status attn_preprocess_geometry(const attn_preprocess *p, size_t image_height,
                                      size_t image_width, attn_geometry *g, attn_error *err)
 {

@@ -44,9 +44,6 @@ typedef struct attn_preprocess {
 attn_status attn_preprocess_parse(attn_preprocess *preprocess, const char *file, const cJSON *root,
                                   attn_error *err);
 
-/* The size of the result, if it is the same for every image. */
-bool attn_preprocess_size(const attn_preprocess *preprocess, size_t *height, size_t *width);
-
 typedef struct attn_geometry {
     size_t height, width;                 /* of the result */
     size_t resized_height, resized_width; /* between resize and crop */

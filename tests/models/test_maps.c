@@ -71,6 +71,33 @@ static void test_pooling(void **state)
     assert_int_equal(attn_get_map(session, 3, &map, &err), ATTN_BAD_ARGUMENT);
 }
 
+/* A batch is the first dimension of every map; the maps bear the names of their layers. */
+static void test_batch(void **state)
+{
+    enum { ITEMS = 2, MAPS = 3 };
+    static const char *const nodes[MAPS] = {"blocks.0.attention", "blocks.1.attention",
+                                            "pool.score"};
+    static const size_t whole[] = {ITEMS, 4, 64, 64}, pooled[] = {ITEMS, 64};
+    static float pixels[ITEMS * 3 * 32 * 32];
+    const attn_tensor in = {ATTN_F32, 4, {ITEMS, 3, 32, 32}, pixels};
+    (void)state;
+    for (size_t i = 0; i < sizeof pixels / sizeof *pixels; i++)
+        pixels[i] = (float)(i * 37 % 101) / 50 - 1;
+    open_session("models/cifar10_cct");
+    if (attn_set_input(session, NULL, &in, &err)) fail_msg("%s", err.text);
+    run();
+    assert_int_equal(attn_map_count(session), MAPS);
+    for (size_t i = 0; i < MAPS; i++) {
+        attn_map map;
+        size_t rank = i < MAPS - 1 ? 4 : 2;
+        assert_int_equal(attn_get_map(session, i, &map, &err), ATTN_OK);
+        assert_string_equal(map.node, nodes[i]);
+        assert_int_equal(map.weights.rank, rank);
+        assert_memory_equal(map.weights.dim, rank == 4 ? whole : pooled, rank * sizeof *whole);
+        check_rows(&map.weights);
+    }
+}
+
 static void test_three_layers(void **state)
 {
     float v[] = {1, 2, 3, 4, 5, 6}, q[] = {1, 2};
@@ -96,6 +123,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_pooling, close_session),
+        cmocka_unit_test_teardown(test_batch, close_session),
         cmocka_unit_test_teardown(test_three_layers, close_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

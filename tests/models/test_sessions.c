@@ -57,42 +57,6 @@ static void test_prepare_again(void **state)
     assert_int_equal(counted_live, 0);
 }
 
-/* ---- attention maps ------------------------------------------------------------------------- */
-
-/* Every attention layer's weights, then those of the attention pooling; each row adds up to 1. */
-static void test_maps(void **state)
-{
-    (void)state;
-    enum { MAPS = 3, HEADS = 4, TOKENS = 64, ITEMS = 2 };
-    static const char *const nodes[MAPS] = {"blocks.0.attention", "blocks.1.attention",
-                                            "pool.score"};
-    golden *g = read_golden(VIT "/expected.safetensors");
-    attn_model *model = open_model("models/cifar10_cct");
-    attn_session *session = open_session(model, (attn_session_options){.keep_attention = true});
-    attn_error err;
-    float logits[ITEMS * CLASSES];
-    if (run_pixels(session, g->pixels, ITEMS, logits, &err)) fail_msg("%s", err.text);
-    assert_int_equal(attn_map_count(session), MAPS);
-    for (size_t i = 0; i < MAPS; i++) {
-        attn_map map;
-        if (attn_get_map(session, i, &map, &err)) fail_msg("%s", err.text);
-        assert_string_equal(map.node, nodes[i]);
-        bool pool = i == MAPS - 1;
-        const size_t whole[] = {ITEMS, HEADS, TOKENS, TOKENS}, pooled[] = {ITEMS, TOKENS};
-        assert_int_equal(map.weights.rank, pool ? 2 : 4);
-        assert_memory_equal(map.weights.dim, pool ? pooled : whole, (pool ? 2 : 4) * sizeof *whole);
-        const float *row = map.weights.data;
-        for (size_t r = 0; r < (pool ? 1 : HEADS * TOKENS) * ITEMS; r++, row += TOKENS) {
-            float sum = 0;
-            for (size_t key = 0; key < TOKENS; key++) sum += row[key];
-            assert_true(sum > 0.999f && sum < 1.001f);
-        }
-    }
-    attn_session_close(session);
-    attn_model_close(model);
-    free(g);
-}
-
 /* ---- bounds --------------------------------------------------------------------------------- */
 
 /* Two numbers at least: what would be needed, and the limit. */
@@ -232,7 +196,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_run_allocates_nothing),
         cmocka_unit_test(test_prepare_again),
-        cmocka_unit_test(test_maps),
         cmocka_unit_test(test_session_limit),
         cmocka_unit_test(test_model_limit),
         cmocka_unit_test(test_state),

@@ -30,7 +30,7 @@ static void test_equal_to_transformers(void **state)
     while (fgets(line, sizeof line, f)) {
         if (*line == '#') continue;
         char photo[64], config[800], path[128];
-        size_t want_height, want_width, height, width;
+        size_t want_height, want_width;
         uint64_t want;
         assert_int_equal(sscanf(line, "%63[^\t]\t%799[^\t]\t%zu\t%zu\t%" SCNx64, photo, config,
                                 &want_height, &want_width, &want),
@@ -45,8 +45,6 @@ static void test_equal_to_transformers(void **state)
         assert_int_equal(attn_preprocess_geometry(&p, image.height, image.width, &g, &err),
                          ATTN_OK);
         bool same = g.height == want_height && g.width == want_width;
-        if (attn_preprocess_size(&p, &height, &width))
-            assert_true(height == want_height && width == want_width);
         size_t bytes = g.height * g.width * 3 * sizeof(float);
         float *chw = malloc(bytes);
         assert_int_equal(attn_preprocess_apply(&p, &image, chw, &memory, &err), ATTN_OK);
@@ -152,9 +150,7 @@ static void test_geometry(void **state)
     assert_true(g.top == -2 && g.left == 4 && g.y == -2 && g.photo_height == 11);
 
     const char *thin = "{" VIT "\"size\":{\"max_height\":10,\"max_width\":10}}";
-    size_t height, width;
     assert_int_equal(parse(&p, thin, &err), ATTN_OK);
-    assert_false(attn_preprocess_size(&p, &height, &width));
     assert_int_equal(attn_preprocess_geometry(&p, 1, 100, &g, &err), ATTN_BAD_INPUT);
 }
 
