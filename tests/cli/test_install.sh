@@ -64,7 +64,7 @@ target_link_libraries(package_shared PRIVATE attn::attn)
 add_executable(package_static classify.c)
 target_link_libraries(package_static PRIVATE attn::attn_static)
 END
-quietly cmake -S "$work/project" -B "$work/package" -DCMAKE_C_COMPILER="$cc" \
+quietly cmake -G Ninja -S "$work/project" -B "$work/package" -DCMAKE_C_COMPILER="$cc" \
     -DCMAKE_PREFIX_PATH="$prefix"
 quietly cmake --build "$work/package"
 
