@@ -124,7 +124,7 @@ typedef struct attn_session attn_session;
 typedef struct attn_session_options {
     unsigned threads;    /* 0: one per core this process may use */
     size_t max_memory;   /* bytes for one session (arena and state); 0: no limit */
-    bool keep_attention; /* keep every attention map for attn_attention */
+    bool keep_attention; /* keep every attention map for attn_get_map */
     bool no_fusion;      /* run each layer of the description as it stands (for tracing) */
 } attn_session_options;
 
