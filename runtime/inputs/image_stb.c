@@ -191,6 +191,27 @@ static attn_status bad_file(const job *j, const char *what)
     return attn_fail(j->source->err, ATTN_BAD_FILE, "%s: %s", j->source->name, what);
 }
 
+/* The bytes from `from` on; chunks begin at `at`. Empty IDAT chunks before the first that holds
+ * something are left out: stb_image would add to a null pointer there. */
+static attn_status add_png_rest(job *j, size_t from, size_t at)
+{
+    const uint8_t *data = j->source->data;
+    size_t size = j->source->size;
+    while (at < size && size - at >= 12 && memcmp(data + at + 4, "IDAT", 4) != 0) {
+        size_t length = read_be32(data + at);
+        if (size - at - 12 < length) break;
+        at += 12 + length;
+    }
+    size_t end = at;
+    while (end < size && size - end >= 12 && memcmp(data + end, "\0\0\0\0IDAT", 8) == 0) end += 12;
+    if (end > at && (size - end < 12 || memcmp(data + end + 4, "IDAT", 4) != 0))
+        return bad_file(j, "PNG: its IDAT chunks are empty");
+    if (end > at) add_piece(&j->reader, data + from, at - from);
+    if (end > at) from = end;
+    add_piece(&j->reader, data + from, size - from);
+    return ATTN_OK;
+}
+
 static attn_status prepare_png(job *j)
 {
     const uint8_t *data = j->source->data;
@@ -213,9 +234,8 @@ static attn_status prepare_png(job *j)
         at += 12 + length;
         if (at > size) break;
     }
-    if (j->reader.count == 0) at = 0;
-    add_piece(&j->reader, data + at, size - at);
-    return ATTN_OK;
+    if (j->reader.count == 0) return add_png_rest(j, 0, 8);
+    return add_png_rest(j, at, at + 4);
 }
 
 /* Header 6 + 7 bytes, colour table, then blocks. Before the first image (0x2c) the last graphic

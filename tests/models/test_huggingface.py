@@ -180,7 +180,7 @@ class Files(Case):
         for config, words in (
             (dict(hidden_act="mish"), "mish"),
             (dict(num_hidden_layers=3), "encoder.layer.2."),
-            (dict(image_size=40), "[26, 32] and [17, 32]"),
+            (dict(image_size=40), '[26, 32] and "vit.embeddings.position_embeddings" [1, 17, 32]'),
             (dict(patch_size=4), "projection"),
             (dict(num_attention_heads=5), "heads"),
             (dict(model_type="vit_other"), "vit_other"),
