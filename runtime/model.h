@@ -23,6 +23,11 @@ struct attn_model {
     attn_preprocess preprocess;
 };
 
+/* The size that the preprocessing gives must be that of the image input `port`, where the
+ * description fixes it. */
+attn_status attn_check_photo_size(const attn_model *model, const attn_port *port, size_t height,
+                                  size_t width, attn_error *err);
+
 /* A description that ships inside the library. */
 typedef struct attn_builtin {
     const char *name; /* "vit.json" */

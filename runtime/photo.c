@@ -24,16 +24,15 @@ static attn_status find_image_input(const attn_session *s, const char *name, siz
                      name ? name : "", name ? "\"" : "");
 }
 
-/* The size that the preprocessing gives must be the input's, symbolic or not. */
-static attn_status check_size(const attn_session *s, const attn_port *port, size_t height,
-                              size_t width, attn_error *err)
+attn_status attn_check_photo_size(const attn_model *m, const attn_port *port, size_t height,
+                                  size_t width, attn_error *err)
 {
     const size_t have[3] = {3, height, width};
     for (int i = 0; i < 3; i++)
         if (port->dim[i] > ATTN_SYMBOL_BASE && (size_t)port->dim[i] != have[i])
             return attn_fail(err, ATTN_BAD_MODEL,
                              "%s makes [3, %zu, %zu], but dimension %d of input \"%s\" is %ld",
-                             s->model->preprocess_name, height, width, i, port->name, port->dim[i]);
+                             m->preprocess_name, height, width, i, port->name, port->dim[i]);
     return ATTN_OK;
 }
 
@@ -47,7 +46,7 @@ static attn_status preprocess(attn_session *s, size_t index, const attn_image *i
     size_t bytes;
     ATTN_TRY(attn_preprocess_geometry(p, image->height, image->width, &geometry, err));
     const size_t height = geometry.height, width = geometry.width;
-    ATTN_TRY(check_size(s, port, height, width, err));
+    ATTN_TRY(attn_check_photo_size(s->model, port, height, width, err));
     const size_t dim[4] = {3, height, width, sizeof(float)};
     if (!attn_product(dim, 4, &bytes))
         return attn_fail(err, ATTN_LIMIT, "an input of [3, %zu, %zu] is too large", height, width);

@@ -191,6 +191,20 @@ static cJSON *model_json(const attn_model *m, const attn_plan *plan)
     return root;
 }
 
+/* What every photo becomes, if it is one size for all, must be what the model takes. */
+static attn_status check_photos(const attn_model *m, attn_error *err)
+{
+    attn_geometry wide, tall;
+    for (size_t i = 0; m->preprocess_name && i < m->graph.inputs; i++) {
+        if (m->graph.input[i].kind != ATTN_KIND_IMAGE) continue;
+        ATTN_TRY(attn_preprocess_geometry(&m->preprocess, 600, 800, &wide, err));
+        ATTN_TRY(attn_preprocess_geometry(&m->preprocess, 800, 600, &tall, err));
+        if (wide.height == tall.height && wide.width == tall.width)
+            ATTN_TRY(attn_check_photo_size(m, &m->graph.input[i], wide.height, wide.width, err));
+    }
+    return ATTN_OK;
+}
+
 static int look(int argc, char **argv, const char *command, bool whole)
 {
     cli c = {.command = command, .usage = "MODEL"};
@@ -203,7 +217,7 @@ static int look(int argc, char **argv, const char *command, bool whole)
     attn_model_options model_options = {.max_memory = c.max_memory};
     if (attn_model_open(&model, c.argument[0], &model_options, &err)) return cli_error(&err);
     attn_plan *plan = plan_once(model, &err);
-    if (err.status) {
+    if (err.status || (!whole && check_photos(model, &err))) {
         status = cli_error(&err);
     } else if (plan && c.max_memory && plan->arena_bytes > c.max_memory - model->memory.used) {
         attn_fail(&err, ATTN_LIMIT,

@@ -241,6 +241,9 @@ static attn_status run_trace(trace *t, cli_input *inputs, attn_error *err)
     for (size_t i = 1; i < t->c.count; i++)
         ATTN_TRY(cli_set_input(t->session, t->c.argument[i], &inputs[i], err));
     ATTN_TRY(attn_prepare(t->session, err));
+    if (!t->c.json && !t->at && !t->compare)
+        printf("%s, on %s\n%-11s %-20s %-14s %12s\n", t->model->name, t->model->kernels->name,
+               "step", "layer", "shape", "time");
     t->session->observer = observe;
     t->session->observer_user = t;
     ATTN_TRY(attn_run(t->session, err));
@@ -303,9 +306,6 @@ int cmd_trace(int argc, char **argv)
     if (cli_open(&t.c, t.c.argument[0], &session, &t.model, &t.session, &err))
         return cli_error(&err);
     if (t.c.json && !t.at) t.steps = cJSON_CreateArray();
-    if (!t.c.json && !t.at && !t.compare)
-        printf("%s, on %s\n%-11s %-20s %-14s %12s\n", t.model->name, t.model->kernels->name, "step",
-               "layer", "shape", "time");
     if (run_trace(&t, inputs, &err)) {
         status = cli_error(&err);
         cJSON_Delete(t.steps);

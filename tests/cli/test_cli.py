@@ -137,6 +137,23 @@ class Models(Case):
         self.path("attn.json", "{")
         self.bad("describe", self.folder.name, says="attn.json: line 1: not valid JSON")
 
+    def test_photos_of_another_size(self):
+        """check compares what every photo becomes with the model's input."""
+        self.path("attn.json", json.dumps({
+            "format": "attn/1", "name": "x",
+            "inputs": {"pixels": {"kind": "image", "shape": [3, 8, 8]}},
+            "graph": [{"layer": "relu", "in": "pixels", "out": "y"}], "outputs": {"y": {}}}))
+        for size, crop in ((8, False), (10, False), ({"shortest_edge": 9}, True)):
+            self.path("preprocessor_config.json", json.dumps({
+                "image_processor_type": "CLIPImageProcessor" if crop else "ViTImageProcessor",
+                "size": size if crop else {"height": size, "width": size},
+                "do_center_crop": crop, "crop_size": {"height": 9, "width": 9}}))
+            if size == 8:
+                self.assertIn("ok", self.good("check", self.folder.name))
+            else:
+                self.bad("check", self.folder.name,
+                         says=["preprocessor_config.json makes [3, ", 'of input "pixels" is 8'])
+
     def test_no_classes(self):
         self.bad("classify", EXAMPLE, "x.png", says="has no output of kind classes")
 
