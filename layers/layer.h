@@ -68,7 +68,7 @@ typedef struct attn_weight {
 
 typedef enum attn_form {
     ATTN_PLAIN,  /* contiguous f32 */
-    ATTN_PANELS, /* f32, packed by attn_kernels.pack as [k, n] */
+    ATTN_PANELS, /* packed by attn_kernels.pack as [k, n] */
 } attn_form;
 
 /* A weight as a layer uses it: parse fills all but data; the runtime converts or packs it and
@@ -81,8 +81,16 @@ typedef struct attn_param {
     size_t first;  /* index of the first element in source */
     size_t k, n;   /* PANELS: the matrix [k, n] that is packed; */
     bool k_is_row; /* ... element (i, j) is row i, column j of source, otherwise row j, column i */
-    const float *data;
+    attn_panel_type type; /* PANELS: f32, or what --dtype or the file asks for */
+    const float *data;    /* PLAIN */
+    const void *panels;   /* PANELS */
 } attn_param;
+
+/* PANELS: the panel that column j, a multiple of kernels->panel, begins. */
+static inline const void *attn_panel(const attn_kernels *kernels, const attn_param *p, size_t j)
+{
+    return (const char *)p->panels + j / kernels->panel * kernels->panel_bytes(p->type, p->k);
+}
 
 /* ---- parse ------------------------------------------------------------------------------- */
 

@@ -14,6 +14,7 @@ static int compare(const void *left, const void *right)
     const attn_param *a = *(attn_param *const *)left, *b = *(attn_param *const *)right;
     int c = strcmp(a->source->name, b->source->name);
     if (!c) c = compare_sizes(a->form, b->form);
+    if (!c) c = compare_sizes(a->type, b->type);
     if (!c) c = compare_sizes(a->first, b->first);
     if (!c) c = compare_sizes(a->k_is_row, b->k_is_row);
     if (!c) c = compare_sizes(a->k, b->k);
@@ -38,13 +39,16 @@ static bool is_in_place(const attn_param *p)
            (uintptr_t)p->source->data % sizeof(float) == 0;
 }
 
-static bool param_floats(const attn_param *p, const attn_kernels *kernels, size_t *out)
+/* Bytes in memory of our own, a multiple of 64. */
+static bool param_bytes(const attn_param *p, const attn_kernels *kernels, size_t *out)
 {
     *out = 0;
     if (is_in_place(p)) return true;
-    if (p->form == ATTN_PANELS) return attn_packed_floats(kernels, p->k, p->n, out);
-    *out = elements(p);
-    return true;
+    bool fits = p->form == ATTN_PANELS ? attn_packed_bytes(kernels, p->type, p->k, p->n, out)
+                                       : attn_mul(elements(p), sizeof(float), out);
+    fits = fits && attn_add(*out, 63, out);
+    *out &= ~(size_t)63;
+    return fits;
 }
 
 attn_status attn_params_measure(attn_params *params, const attn_graph *graph,
@@ -63,9 +67,8 @@ attn_status attn_params_measure(attn_params *params, const attn_graph *graph,
     for (size_t i = 0; i < params->count; i++) {
         size_t bytes;
         if (i && compare(&params->param[i - 1], &params->param[i]) == 0) continue;
-        if (!param_floats(params->param[i], kernels, &bytes) ||
-            !attn_mul(bytes, sizeof(float), &bytes) || !attn_add(bytes, 63, &bytes) ||
-            !attn_add(params->bytes, bytes / 64 * 64, &params->bytes))
+        if (!param_bytes(params->param[i], kernels, &bytes) ||
+            !attn_add(params->bytes, bytes, &params->bytes))
             return attn_fail(err, ATTN_LIMIT, "the weights need more bytes than can exist");
     }
     return ATTN_OK;
@@ -82,9 +85,9 @@ size_t attn_params_temporary(const attn_params *params, const attn_kernels *kern
 }
 
 /* Packs one panel at a time, by way of f32 rows in `temporary`. */
-static void pack(const attn_param *p, const attn_kernels *kernels, float *to, float *temporary)
+static void pack(const attn_param *p, const attn_kernels *kernels, char *to, float *temporary)
 {
-    size_t panel = kernels->panel;
+    size_t panel = kernels->panel, bytes = p->k ? kernels->panel_bytes(p->type, p->k) : 0;
     for (size_t j = 0; j < p->n; j += panel) {
         size_t columns = p->n - j < panel ? p->n - j : panel;
         if (p->k_is_row) {
@@ -92,12 +95,12 @@ static void pack(const attn_param *p, const attn_kernels *kernels, float *to, fl
             for (size_t i = 0; i < p->k; i++)
                 attn_weight_to_f32(p->source, p->first + i * row + j, columns,
                                    temporary + i * columns);
-            kernels->pack(to, temporary, p->k, columns, columns, 1);
+            kernels->pack(p->type, to, temporary, p->k, columns, columns, 1);
         } else {
             attn_weight_to_f32(p->source, p->first + j * p->k, columns * p->k, temporary);
-            kernels->pack(to, temporary, p->k, columns, 1, p->k);
+            kernels->pack(p->type, to, temporary, p->k, columns, 1, p->k);
         }
-        to += p->k * panel;
+        to += bytes;
     }
 }
 
@@ -109,19 +112,22 @@ void attn_params_fill(const attn_params *params, const attn_kernels *kernels, vo
         attn_param *p = params->param[i];
         if (i && compare(&params->param[i - 1], &params->param[i]) == 0) {
             p->data = params->param[i - 1]->data;
+            p->panels = params->param[i - 1]->panels;
             continue;
         }
         if (is_in_place(p)) {
             p->data = (const float *)p->source->data + p->first;
             continue;
         }
-        size_t floats;
-        param_floats(p, kernels, &floats);
-        if (p->form == ATTN_PANELS)
-            pack(p, kernels, (float *)at, temporary);
-        else
-            attn_weight_to_f32(p->source, p->first, floats, (float *)at);
-        p->data = (const float *)at;
-        at += (floats * sizeof(float) + 63) / 64 * 64;
+        size_t bytes = 0;
+        param_bytes(p, kernels, &bytes);
+        if (p->form == ATTN_PANELS) {
+            pack(p, kernels, at, temporary);
+            p->panels = at;
+        } else {
+            attn_weight_to_f32(p->source, p->first, elements(p), (float *)at);
+            p->data = (const float *)at;
+        }
+        at += bytes;
     }
 }

@@ -50,16 +50,35 @@ typedef enum attn_binary {
     ATTN_BINARY_COUNT,
 } attn_binary;
 
+/* What the panels of a packed matrix hold. Sums are f32 but for I8. */
+typedef enum attn_panel_type {
+    ATTN_PANEL_F32,
+    ATTN_PANEL_BF16, /* rounded to nearest even; widened to f32 exactly */
+    ATTN_PANEL_F16,  /* likewise */
+    ATTN_PANEL_I8,   /* each column: integers -127 .. 127 times a scale; integer sums, so any order
+                      * gives the same bits; x comes in quantised rows */
+    ATTN_PANEL_I4, /* groups of ATTN_I4_GROUP elements of a column: integers -7 .. 7 times a scale;
+                    * widened to f32 as (float)q * scale */
+    ATTN_PANEL_TYPES,
+} attn_panel_type;
+
+#define ATTN_I4_GROUP 32
+
 /* y = unary(scale * (x . w) + column_bias + row_bias) + residual
  *   x: [m, k] with row stride ldx
- *   w: packed panels of [k, n], see attn_kernels.pack
+ *   w: packed panels of [k, n], see attn_kernels.pack; or, with ldw != 0, the f32 matrix [k, n]
+ *      itself with row stride ldw, used where it lies
  *   y: [m, n] with row stride ldy; must not overlap x or w; may be residual itself
  *   column_bias: [n], row_bias: [m], residual: [m, n] with row stride ldr; each may be NULL */
 typedef struct attn_gemm {
     size_t m, n, k;
     const float *x;
     size_t ldx;
-    const float *w;
+    const void *rows; /* I8, instead of x: m rows of attn_kernels.row_bytes(k) bytes each, made by
+                       * attn_kernels.quantize */
+    attn_panel_type type;
+    const void *w;
+    size_t ldw;
     float *y;
     size_t ldy;
     float scale; /* 1 for none; multiplying by 1 is exact */
@@ -73,13 +92,21 @@ typedef struct attn_gemm {
 typedef struct attn_kernels {
     const char *name; /* "scalar", "avx2", "avx512", "neon" */
 
-    /* Packed matrix [k, n]: ceil(n / panel) panels, each [k][panel] floats, panel p holding the
-     * columns p * panel ...; missing columns are zero. Bytes: attn_packed_floats() * 4. */
+    /* Packed matrix [k, n]: ceil(n / panel) panels, panel p holding the columns p * panel ...;
+     * missing columns are zero. F32: each [k][panel] floats. A panel of another type is opaque, has
+     * its scales in it, and is as good alone as among others. */
     size_t panel;
+    /* Bytes of one panel, a multiple of 64 but for F32; 0 if that overflows. k > 0. */
+    size_t (*panel_bytes)(attn_panel_type type, size_t k);
 
-    /* Packs columns [0, n) of w: element (i, j) lies at w[i * stride_k + j * stride_n]. */
-    void (*pack)(float *packed, const float *w, size_t k, size_t n, size_t stride_k,
-                 size_t stride_n);
+    /* Packs columns [0, n) of w: element (i, j) lies at w[i * stride_k + j * stride_n]. What was
+     * once packed and widened again packs to the same integers and scales (I8, I4). */
+    void (*pack)(attn_panel_type type, void *packed, const float *w, size_t k, size_t n,
+                 size_t stride_k, size_t stride_n);
+    /* One row x: [k] as I8 takes it: q = round(x * 127 / max|x|), and the scale max|x| / 127. A row
+     * with NaN or infinity in it makes NaN. */
+    size_t (*row_bytes)(size_t k); /* a multiple of 64; 0 on overflow */
+    void (*quantize)(void *row, const float *x, size_t k);
     /* Serial. A caller splits work by rows of x and by whole panels of w. */
     void (*gemm)(const attn_gemm *g);
 
@@ -110,12 +137,21 @@ typedef struct attn_kernels {
     void (*rms_norm)(float *y, const float *x, const float *weight, size_t n, float eps);
 } attn_kernels;
 
-/* Floats of a packed [k, n]; false on overflow. */
+/* Floats of an f32 packed [k, n]; false on overflow. */
 static inline bool attn_packed_floats(const attn_kernels *kernels, size_t k, size_t n, size_t *out)
 {
     size_t panels = n / kernels->panel + (n % kernels->panel != 0);
     return !__builtin_mul_overflow(panels, kernels->panel, out) &&
            !__builtin_mul_overflow(*out, k, out);
+}
+
+/* Bytes of a packed [k, n]; false on overflow. */
+static inline bool attn_packed_bytes(const attn_kernels *kernels, attn_panel_type type, size_t k,
+                                     size_t n, size_t *out)
+{
+    size_t panels = n / kernels->panel + (n % kernels->panel != 0);
+    size_t each = k ? kernels->panel_bytes(type, k) : 0;
+    return (each || !k) && !__builtin_mul_overflow(panels, each, out);
 }
 
 /* The tables. A level that this build or machine lacks is NULL in attn_kernels_level. */

@@ -71,7 +71,7 @@ void attn_score_prepare(const attn_score_run *s, size_t task)
     size_t ld = z->kv_heads * z->k_dim;
     const float *k = attn_item(s->k, task / z->kv_heads) + task % z->kv_heads * z->k_dim;
     float *packed = s->keys + task * s->key_floats;
-    s->kernels->pack(packed, k, z->k_dim, z->k_len, 1, ld);
+    s->kernels->pack(ATTN_PANEL_F32, packed, k, z->k_dim, z->k_len, 1, ld);
     if (s->p->kind != ATTN_SCORE_COSINE) return;
     size_t floats = 0;
     attn_packed_floats(s->kernels, z->k_dim, z->k_len, &floats);
@@ -94,7 +94,7 @@ static void project(const attn_score_run *s, const attn_row_block *block, const 
                        .k = z->q_dim,
                        .x = x,
                        .ldx = ldx,
-                       .w = w->data + first * w->k + head * z->q_dim * panel,
+                       .w = (const float *)w->panels + first * w->k + head * z->q_dim * panel,
                        .y = y + first,
                        .ldy = z->k_dim,
                        .scale = 1};

@@ -39,7 +39,7 @@ void attn_select_prepare(const attn_select_run *s, size_t task)
 {
     const attn_select_size *z = &s->size;
     const float *v = attn_item(s->v, task / z->kv_heads) + task % z->kv_heads * z->v_dim;
-    s->kernels->pack(s->values + task * s->value_floats, v, z->k_len, z->v_dim,
+    s->kernels->pack(ATTN_PANEL_F32, s->values + task * s->value_floats, v, z->k_len, z->v_dim,
                      z->kv_heads * z->v_dim, 1);
 }
 

@@ -85,9 +85,9 @@ static void matmul_task(void *arg, size_t task, size_t worker)
     float *packed = attn_worker_scratch(j->c, worker);
     const float *from = attn_item(b, item) + operand_offset(&b->shape, &y->shape, matrix);
     if (j->p->transpose_b)
-        j->c->kernels->pack(packed, from + first * j->k, j->k, count, 1, j->k);
+        j->c->kernels->pack(ATTN_PANEL_F32, packed, from + first * j->k, j->k, count, 1, j->k);
     else
-        j->c->kernels->pack(packed, from + first, j->k, count, j->n, 1);
+        j->c->kernels->pack(ATTN_PANEL_F32, packed, from + first, j->k, count, j->n, 1);
     attn_gemm g = {.m = j->m,
                    .n = count,
                    .k = j->k,

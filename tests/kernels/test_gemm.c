@@ -90,7 +90,7 @@ static void check_gemm(size_t m, size_t n, size_t k, attn_unary unary, unsigned 
     {
         size_t floats;
         assert_true(attn_packed_floats(kernels, k, n, &floats) && floats <= LARGE);
-        kernels->pack(packed, w, k, n, n, 1);
+        kernels->pack(ATTN_PANEL_F32, packed, w, k, n, n, 1);
         attn_gemm h = g;
         h.ldx = ldx;
         h.ldy = ldy;
@@ -174,7 +174,7 @@ static void test_errors(void **state)
     float *x = plain[0], *w = plain[1], *packed = plain[2], *y = plain[3];
     draw_values(x, m * k, ORDINARY);
     draw_values(w, k * n, ORDINARY);
-    scalar()->pack(packed, w, k, n, n, 1);
+    scalar()->pack(ATTN_PANEL_F32, packed, w, k, n, n, 1);
     attn_gemm g = {
         .m = m, .n = n, .k = k, .x = x, .ldx = k, .w = packed, .y = y, .ldy = n, .scale = 1};
     scalar()->gemm(&g);
@@ -206,7 +206,7 @@ static void test_pack(void **state)
             for (int place = 0; place < PLACES; place++) {
                 float *w = guarded_copy(&mem[0], plain[0], size, (place + 1) % PLACES);
                 float *packed = guarded_place(&mem[1], floats, place);
-                kernels->pack(packed, w, k, n, stride_k, stride_n);
+                kernels->pack(ATTN_PANEL_F32, packed, w, k, n, stride_k, stride_n);
                 for (size_t f = 0; f < floats; f++) {
                     size_t panel = f / (k * kernels->panel), i = f / kernels->panel % k;
                     size_t j = panel * kernels->panel + f % kernels->panel;

@@ -203,8 +203,9 @@ static float *bind_weight(const problem *p, attn_score_params *score, const attn
     size_t floats = 0;
     attn_packed_floats(kernels, score->weight.k, score->weight.n, &floats);
     float *packed = malloc(floats * sizeof *packed);
-    kernels->pack(packed, p->weight, score->weight.k, score->weight.n, score->weight.n, 1);
-    score->weight.data = packed;
+    kernels->pack(ATTN_PANEL_F32, packed, p->weight, score->weight.k, score->weight.n,
+                  score->weight.n, 1);
+    score->weight.panels = packed;
     return packed;
 }
 

@@ -112,8 +112,8 @@ static void weights(void **state)
     assert_int_equal(model->graph.outputs, 6);
     /* The two uses of the same rows share one packed copy; the whole matrix is another. */
     const attn_node *n = model->graph.node;
-    assert_ptr_equal(n[0].weight[0]->data, n[1].weight[0]->data);
-    assert_ptr_not_equal(n[0].weight[0]->data, n[2].weight[0]->data);
+    assert_ptr_equal(n[0].weight[0]->panels, n[1].weight[0]->panels);
+    assert_ptr_not_equal(n[0].weight[0]->panels, n[2].weight[0]->panels);
     assert_int_equal(set("x", numbers, &err, 2, 2, 3, 0), 0);
     run();
     const float *a = output("a", &t);
