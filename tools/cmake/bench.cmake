@@ -1,0 +1,18 @@
+# One program per tools/bench/*.c. The matrix libraries to compare with are used where they are found:
+# a benchmark sees ATTN_HAS_DNNL or ATTN_HAS_OPENBLAS then, and says so when one is missing.
+file(GLOB BENCH_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/bench/*.c)
+find_library(DNNL_LIBRARY dnnl)
+find_library(OPENBLAS_LIBRARY openblas)
+foreach(source ${BENCH_SOURCES})
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(bench_${name} ${source})
+  target_link_libraries(bench_${name} PRIVATE attn_static PkgConfig::CJSON m)
+  if(DNNL_LIBRARY)
+    target_compile_definitions(bench_${name} PRIVATE ATTN_HAS_DNNL)
+    target_link_libraries(bench_${name} PRIVATE ${DNNL_LIBRARY})
+  endif()
+  if(OPENBLAS_LIBRARY)
+    target_compile_definitions(bench_${name} PRIVATE ATTN_HAS_OPENBLAS)
+    target_link_libraries(bench_${name} PRIVATE ${OPENBLAS_LIBRARY})
+  endif()
+endforeach()
