@@ -12,6 +12,7 @@
 #include "layers/kernels/row.inc"
 
 #include "layers/kernels/gemm.inc"
+#include "layers/kernels/pack.inc"
 
 #include "layers/kernels/table.inc"
 

@@ -1,10 +1,10 @@
-/* The kernels for AVX-512 (F, BW, DQ, VL): 24 of 32 registers are accumulators. */
+/* The kernels for AVX-512 (F, BW, DQ, VL): 28 of 32 registers are accumulators. */
 #include "layers/kernels/levels.h"
 
 #if defined(__x86_64__)
 #define VEC_AVX512
 #define LEVEL avx512
-#define TILE_ROWS 12
+#define TILE_ROWS 14
 #define TILE_VECTORS 2
 #include "layers/kernels/vec.h"
 
@@ -12,6 +12,7 @@
 #include "layers/kernels/row.inc"
 
 #include "layers/kernels/gemm.inc"
+#include "layers/kernels/pack.inc"
 
 #include "layers/kernels/table.inc"
 

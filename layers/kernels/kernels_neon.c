@@ -13,6 +13,7 @@
 #include "layers/kernels/row.inc"
 
 #include "layers/kernels/gemm.inc"
+#include "layers/kernels/pack.inc"
 
 #include "layers/kernels/table.inc"
 
