@@ -14,6 +14,7 @@
  *   v_and v_or v_xor       of the bits                   v_bits(u) the bits u in every element
  *   v_exponent(t)          2^n for t = VEC_ROUND + n with integer -126 <= n <= 127, from the bits
  *                          of t; anything for other t
+ *   v_transpose(a)         of the matrix of VEC_WIDTH vectors
  *
  * Every function rounds to nearest even, as IEEE 754 says, and neither traps nor flushes denormals.
  */
@@ -28,13 +29,17 @@
 
 #define VEC_INLINE static inline __attribute__((always_inline, unused))
 
-/* Stands before a loop of constant length over an array of vectors, to keep it in registers. */
+/* VEC_UNROLL stands before a loop of constant length over an array of vectors, to keep it in
+ * registers; VEC_TWICE before a hot loop, two rounds of which are to be one. */
 #if defined(VEC_SCALAR)
 #define VEC_UNROLL
+#define VEC_TWICE
 #elif defined(__clang__)
 #define VEC_UNROLL _Pragma("unroll")
+#define VEC_TWICE _Pragma("clang loop unroll_count(2)")
 #else
 #define VEC_UNROLL _Pragma("GCC unroll 32")
+#define VEC_TWICE _Pragma("GCC unroll 2")
 #endif
 
 /* Adding and subtracting it rounds |x| < 2^22 to an integer, which stands in the low bits. */

@@ -100,4 +100,27 @@ VEC_INLINE V v_exponent(V t)
     return _mm256_castsi256_ps(_mm256_add_epi32(n, _mm256_set1_epi32(0x3f800000)));
 }
 
+VEC_INLINE void v_transpose(V a[VEC_WIDTH])
+{
+    V b[8];
+    VEC_UNROLL for (int i = 0; i < 8; i += 2) /* pairs of rows */
+    {
+        b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+        b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+    }
+    VEC_UNROLL for (int i = 0; i < 8; i += 4) /* fours */
+    {
+        a[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44);
+        a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xee);
+        a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44);
+        a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);
+    }
+    VEC_UNROLL for (int i = 0; i < 4; i++)
+    {
+        V low = _mm256_permute2f128_ps(a[i], a[i + 4], 0x20);
+        a[i + 4] = _mm256_permute2f128_ps(a[i], a[i + 4], 0x31);
+        a[i] = low;
+    }
+}
+
 #endif

@@ -131,4 +131,57 @@ VEC_INLINE V v_exponent(V t)
     return _mm512_castsi512_ps(_mm512_add_epi32(n, _mm512_set1_epi32(0x3f800000)));
 }
 
+#ifdef ATTN_EMULATE /* SIMDe 0.7.4 lacks these */
+VEC_INLINE V v_quarters(V a, V b, int from)
+{
+    float in[32], out[16];
+    v_store(in, a);
+    v_store(in + 16, b);
+    for (int i = 0; i < 4; i++)
+        memcpy(out + 4 * i, in + (i < 2 ? 0 : 16) + (from >> 2 * i & 3) * 4, 16);
+    return v_load(out);
+}
+VEC_INLINE V v_within(V a, V b, int from)
+{
+    float in[2][16], out[16];
+    v_store(in[0], a);
+    v_store(in[1], b);
+    for (int i = 0; i < 16; i++) out[i] = in[i % 4 / 2][i / 4 * 4 + (from >> 2 * (i % 4) & 3)];
+    return v_load(out);
+}
+#define _mm512_shuffle_f32x4(a, b, from) v_quarters(a, b, from)
+#undef _mm512_shuffle_ps
+#define _mm512_shuffle_ps(a, b, from) v_within(a, b, from)
+#endif
+VEC_INLINE void v_transpose(V a[VEC_WIDTH])
+{
+    V b[16];
+    VEC_UNROLL for (int i = 0; i < 16; i += 2) /* pairs of rows */
+    {
+        b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
+        b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
+    }
+    VEC_UNROLL for (int i = 0; i < 16; i += 4) /* fours: a[i + c] has columns c, c + 4 ... */
+    {
+        a[i] = _mm512_shuffle_ps(b[i], b[i + 2], 0x44);
+        a[i + 1] = _mm512_shuffle_ps(b[i], b[i + 2], 0xee);
+        a[i + 2] = _mm512_shuffle_ps(b[i + 1], b[i + 3], 0x44);
+        a[i + 3] = _mm512_shuffle_ps(b[i + 1], b[i + 3], 0xee);
+    }
+    VEC_UNROLL for (int i = 0; i < 4; i++) /* the quarters of a row are a matrix again */
+    {
+        b[i] = _mm512_shuffle_f32x4(a[i], a[i + 4], 0x88);
+        b[i + 4] = _mm512_shuffle_f32x4(a[i], a[i + 4], 0xdd);
+        b[i + 8] = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0x88);
+        b[i + 12] = _mm512_shuffle_f32x4(a[i + 8], a[i + 12], 0xdd);
+    }
+    VEC_UNROLL for (int i = 0; i < 4; i++)
+    {
+        a[i] = _mm512_shuffle_f32x4(b[i], b[i + 8], 0x88);
+        a[i + 4] = _mm512_shuffle_f32x4(b[i + 4], b[i + 12], 0x88);
+        a[i + 8] = _mm512_shuffle_f32x4(b[i], b[i + 8], 0xdd);
+        a[i + 12] = _mm512_shuffle_f32x4(b[i + 4], b[i + 12], 0xdd);
+    }
+}
+
 #endif

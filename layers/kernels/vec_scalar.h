@@ -105,4 +105,9 @@ VEC_INLINE V v_exponent(V t)
     return v_bits((v_to_bits(t) << 23) + 0x3f800000u);
 }
 
+VEC_INLINE void v_transpose(V a[VEC_WIDTH])
+{
+    (void)a;
+}
+
 #endif

@@ -196,7 +196,7 @@ static void test_pack(void **state)
     FOR_LEVELS(kernels)
     {
         for (size_t round = 0; round < COUNT(ns) * 5 * 4; round++) {
-            size_t n = ns[round % COUNT(ns)], k = round / COUNT(ns) % 5 * 3;
+            size_t n = ns[round % COUNT(ns)], k = round / COUNT(ns) % 5 * 9;
             size_t way = round / COUNT(ns) / 5; /* rows, columns, either with gaps */
             size_t stride_k = way == 0 ? n : way == 1 ? 1 : way == 2 ? n + 3 : 2;
             size_t stride_n = way == 0 ? 1 : way == 1 ? k : way == 2 ? 1 : 2 * k + 1;
