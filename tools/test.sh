@@ -44,7 +44,7 @@ if [ -e $out/gcc/attn ]; then
 fi
 
 # The suite as each instruction set sees it. Kernel tests go through all levels by themselves.
-for level in scalar avx2 avx512 neon; do
+for level in scalar avx2 avx512 avx512vnni neon; do
     part "gcc, ATTN_CPU=$level"
     why=$(ATTN_CPU=$level $out/gcc/attn check models/worked_example 2>&1)
     if [ ! -e $out/gcc/attn ]; then
@@ -77,6 +77,7 @@ elif build emulate -DCMAKE_C_COMPILER=gcc -DATTN_EMULATE=ON; then
     run_ctest emulate -L kernels
     run_ctest emulate -R bits
     ATTN_CPU=avx512 run_ctest emulate -R 'golden|attention|model'
+    ATTN_CPU=avx512vnni run_ctest emulate -R 'golden|model'
 fi
 
 part "libjpeg-turbo"

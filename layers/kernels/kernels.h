@@ -90,7 +90,7 @@ typedef struct attn_gemm {
 } attn_gemm;
 
 typedef struct attn_kernels {
-    const char *name; /* "scalar", "avx2", "avx512", "neon" */
+    const char *name; /* "scalar", "avx2", "avx512", "avx512vnni", "neon" */
 
     /* Packed matrix [k, n]: ceil(n / panel) panels, panel p holding the columns p * panel ...;
      * missing columns are zero. F32: each [k][panel] floats. A panel of another type is opaque, has
@@ -100,7 +100,9 @@ typedef struct attn_kernels {
     size_t (*panel_bytes)(attn_panel_type type, size_t k);
 
     /* Packs columns [0, n) of w: element (i, j) lies at w[i * stride_k + j * stride_n]. What was
-     * once packed and widened again packs to the same integers and scales (I8, I4). */
+     * once packed and widened again packs to the same integers and scales (I8, I4). A column (I8)
+     * or group (I4) with NaN or a value of about 2^127 or more in it becomes NaN; one whose values
+     * are all below 2^-100, zero. */
     void (*pack)(attn_panel_type type, void *packed, const float *w, size_t k, size_t n,
                  size_t stride_k, size_t stride_n);
     /* One row x: [k] as I8 takes it: q = round(x * 127 / max|x|), and the scale max|x| / 127. A row
@@ -160,6 +162,7 @@ typedef enum attn_cpu_level {
     ATTN_CPU_NEON,
     ATTN_CPU_AVX2,
     ATTN_CPU_AVX512,
+    ATTN_CPU_AVX512VNNI,
     ATTN_CPU_LEVELS,
 } attn_cpu_level;
 

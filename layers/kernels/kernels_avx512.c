@@ -6,13 +6,18 @@
 #define LEVEL avx512
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
-#include "layers/kernels/vec.h"
+#include "layers/kernels/narrow.h"
 
 #include "layers/kernels/math.inc"
 #include "layers/kernels/row.inc"
 
+#include "layers/kernels/tile.inc"
+
+#include "layers/kernels/panels.inc"
+
+#include "layers/kernels/int8.inc"
+
 #include "layers/kernels/gemm.inc"
-#include "layers/kernels/pack.inc"
 
 #include "layers/kernels/table.inc"
 

@@ -5,12 +5,17 @@
 #define LEVEL scalar
 #define TILE_ROWS 4
 #define TILE_VECTORS 16
-#include "layers/kernels/vec.h"
+#include "layers/kernels/narrow.h"
 
 #include "layers/kernels/math.inc"
 #include "layers/kernels/row.inc"
 
+#include "layers/kernels/tile.inc"
+
+#include "layers/kernels/panels.inc"
+
+#include "layers/kernels/int8.inc"
+
 #include "layers/kernels/gemm.inc"
-#include "layers/kernels/pack.inc"
 
 #include "layers/kernels/table.inc"

@@ -8,6 +8,7 @@ extern const attn_kernels attn_kernels_scalar;
 #if defined(__x86_64__)
 extern const attn_kernels attn_kernels_avx2;
 extern const attn_kernels attn_kernels_avx512;
+extern const attn_kernels attn_kernels_avx512vnni;
 #elif defined(__aarch64__)
 extern const attn_kernels attn_kernels_neon;
 #endif

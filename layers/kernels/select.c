@@ -9,23 +9,26 @@
 #include <cpuid.h>
 
 typedef struct cpu_features {
-    bool avx2, avx512; /* avx2: with FMA; avx512: F, BW, DQ and VL */
+    bool avx2;   /* with FMA and F16C */
+    bool avx512; /* F, BW, DQ and VL */
+    bool vnni;   /* avx512 and VNNI */
 } cpu_features;
 
 /* Intel SDM vol. 1, 14.3 and 15.2 to 15.4. */
 static cpu_features cpu_detect(void)
 {
-    cpu_features cpu = {false, false};
+    cpu_features cpu = {false, false, false};
     unsigned a, b, c, d, saved, high;
-    const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28;
+    const unsigned fma = 1u << 12, osxsave = 1u << 27, avx = 1u << 28, f16c = 1u << 29;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return cpu;
-    if (~c & (fma | osxsave | avx)) return cpu;
+    if (~c & (fma | osxsave | avx | f16c)) return cpu;
     __asm__("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
     if (~saved & 0x06) return cpu; /* XMM, YMM */
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return cpu;
     cpu.avx2 = b & (1u << 5);
     const unsigned avx512 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
     cpu.avx512 = cpu.avx2 && !(~b & avx512) && !(~saved & 0xe6);       /* opmask, ZMM */
+    cpu.vnni = cpu.avx512 && (c & 1u << 11);
     return cpu;
 }
 #endif
@@ -35,10 +38,11 @@ const attn_kernels *attn_kernels_level(attn_cpu_level level)
 #if defined(__x86_64__)
     cpu_features cpu = cpu_detect();
 #if defined(ATTN_EMULATE)
-    cpu.avx512 = cpu.avx2; /* which the emulation is made of */
+    cpu.avx512 = cpu.vnni = cpu.avx2; /* which the emulation is made of */
 #endif
     if (level == ATTN_CPU_AVX2 && cpu.avx2) return &attn_kernels_avx2;
     if (level == ATTN_CPU_AVX512 && cpu.avx512) return &attn_kernels_avx512;
+    if (level == ATTN_CPU_AVX512VNNI && cpu.vnni) return &attn_kernels_avx512vnni;
 #elif defined(__aarch64__)
     if (level == ATTN_CPU_NEON) return &attn_kernels_neon;
 #endif
@@ -49,6 +53,7 @@ static const attn_kernels *best_level(void)
 {
 #if defined(__x86_64__)
     cpu_features cpu = cpu_detect();
+    if (cpu.vnni) return &attn_kernels_avx512vnni;
     if (cpu.avx512) return &attn_kernels_avx512;
     if (cpu.avx2) return &attn_kernels_avx2;
 #elif defined(__aarch64__)
@@ -64,8 +69,10 @@ const attn_kernels *attn_kernels_select(const char **problem)
     } levels[ATTN_CPU_LEVELS] = {
         [ATTN_CPU_SCALAR] = {"scalar", NULL},
         [ATTN_CPU_NEON] = {"neon", "ATTN_CPU=neon: this processor has no NEON"},
-        [ATTN_CPU_AVX2] = {"avx2", "ATTN_CPU=avx2: this processor has no AVX2 and FMA"},
+        [ATTN_CPU_AVX2] = {"avx2", "ATTN_CPU=avx2: this processor has no AVX2, FMA and F16C"},
         [ATTN_CPU_AVX512] = {"avx512", "ATTN_CPU=avx512: this processor has no AVX-512"},
+        [ATTN_CPU_AVX512VNNI] = {"avx512vnni",
+                                 "ATTN_CPU=avx512vnni: this processor has no AVX-512 VNNI"},
     };
     const char *wanted = getenv("ATTN_CPU");
     if (!wanted || !*wanted) return best_level();
@@ -75,6 +82,6 @@ const attn_kernels *attn_kernels_select(const char **problem)
         if (!kernels) *problem = levels[i].missing;
         return kernels;
     }
-    *problem = "ATTN_CPU names no level: it is one of scalar, neon, avx2, avx512";
+    *problem = "ATTN_CPU names no level: it is one of scalar, neon, avx2, avx512, avx512vnni";
     return NULL;
 }

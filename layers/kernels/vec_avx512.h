@@ -6,7 +6,10 @@
 #ifdef ATTN_EMULATE
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
+#include <simde/x86/f16c.h>
 #include <simde/x86/fma.h>
+
+#include "layers/kernels/emulate_avx512.h"
 #else
 #include <immintrin.h>
 #endif
@@ -131,28 +134,6 @@ VEC_INLINE V v_exponent(V t)
     return _mm512_castsi512_ps(_mm512_add_epi32(n, _mm512_set1_epi32(0x3f800000)));
 }
 
-#ifdef ATTN_EMULATE /* SIMDe 0.7.4 lacks these */
-VEC_INLINE V v_quarters(V a, V b, int from)
-{
-    float in[32], out[16];
-    v_store(in, a);
-    v_store(in + 16, b);
-    for (int i = 0; i < 4; i++)
-        memcpy(out + 4 * i, in + (i < 2 ? 0 : 16) + (from >> 2 * i & 3) * 4, 16);
-    return v_load(out);
-}
-VEC_INLINE V v_within(V a, V b, int from)
-{
-    float in[2][16], out[16];
-    v_store(in[0], a);
-    v_store(in[1], b);
-    for (int i = 0; i < 16; i++) out[i] = in[i % 4 / 2][i / 4 * 4 + (from >> 2 * (i % 4) & 3)];
-    return v_load(out);
-}
-#define _mm512_shuffle_f32x4(a, b, from) v_quarters(a, b, from)
-#undef _mm512_shuffle_ps
-#define _mm512_shuffle_ps(a, b, from) v_within(a, b, from)
-#endif
 VEC_INLINE void v_transpose(V a[VEC_WIDTH])
 {
     V b[16];

@@ -12,7 +12,7 @@ static void test_levels(void **state)
         assert_string_equal(kernels->name, level_names[i]);
         assert_true(kernels->panel > 0);
         /* A table without a gap: every member after the first two is a function. */
-        const char *bytes = (const char *)&kernels->pack, *end = (const char *)(kernels + 1);
+        const char *bytes = (const char *)&kernels->panel_bytes, *end = (const char *)(kernels + 1);
         for (; bytes < end; bytes += sizeof(void *)) {
             void *function;
             memcpy(&function, bytes, sizeof(function));

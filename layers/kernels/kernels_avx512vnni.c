@@ -1,0 +1,25 @@
+/* The kernels for AVX-512 with VNNI: those of AVX-512, but for the integer products. */
+#include "layers/kernels/levels.h"
+
+#if defined(__x86_64__)
+#define VEC_AVX512
+#define VEC_VNNI
+#define LEVEL avx512vnni
+#define TILE_ROWS 14
+#define TILE_VECTORS 2
+#include "layers/kernels/narrow.h"
+
+#include "layers/kernels/math.inc"
+#include "layers/kernels/row.inc"
+
+#include "layers/kernels/tile.inc"
+
+#include "layers/kernels/panels.inc"
+
+#include "layers/kernels/int8.inc"
+
+#include "layers/kernels/gemm.inc"
+
+#include "layers/kernels/table.inc"
+
+#endif

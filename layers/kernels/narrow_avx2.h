@@ -1,0 +1,68 @@
+/* narrow.h for AVX2 and F16C. Included by it. Products in pairs of int16: vpmaddubsw, on bytes,
+ * saturates. */
+#ifndef ATTN_KERNELS_NARROW_AVX2_H
+#define ATTN_KERNELS_NARROW_AVX2_H
+
+#define I8_GROUP 2
+#define I8_OFFSET 0
+typedef __m256i VI;
+typedef __m256i VW;
+
+VEC_INLINE V v_load_bf16(const uint16_t *p)
+{
+    __m256i a = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(a, 16));
+}
+VEC_INLINE V v_load_f16(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+VEC_INLINE void v_load_i4(const uint8_t *p, V *low, V *high)
+{
+    __m256i a = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+    __m256i eight = _mm256_set1_epi32(8);
+    *low = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_and_si256(a, _mm256_set1_epi32(15)), eight));
+    *high = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(a, 4), eight));
+}
+
+VEC_INLINE VW vw_load(const int8_t *p)
+{
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+VEC_INLINE VW vw_set(const void *p)
+{
+    int32_t group;
+    memcpy(&group, p, sizeof group);
+    return _mm256_set1_epi32(group);
+}
+VEC_INLINE VI vi_dot(VI a, VW x, VW w)
+{
+    /* Written out, since compilers compute several products ahead and spill the accumulators. */
+    __m256i product;
+    __asm__("vpmaddwd %2, %3, %1\n\tvpaddd %1, %0, %0" : "+x"(a), "=&x"(product) : "x"(w), "x"(x));
+    return a;
+}
+VEC_INLINE void v_store_q(void *p, V t)
+{
+    __m256i q =
+        _mm256_sub_epi32(_mm256_castps_si256(t), _mm256_castps_si256(_mm256_set1_ps(VEC_ROUND)));
+    _mm_storeu_si128(p, _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1)));
+}
+VEC_INLINE VI vi_zero(void)
+{
+    return _mm256_setzero_si256();
+}
+VEC_INLINE VI vi_load(const int32_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+VEC_INLINE VI vi_sub(VI a, VI b)
+{
+    return _mm256_sub_epi32(a, b);
+}
+VEC_INLINE V v_from_int(VI a)
+{
+    return _mm256_cvtepi32_ps(a);
+}
+
+#endif

@@ -1,0 +1,85 @@
+/* narrow.h for AVX-512, with or without VNNI (VEC_VNNI). Included by it. */
+#ifndef ATTN_KERNELS_NARROW_AVX512_H
+#define ATTN_KERNELS_NARROW_AVX512_H
+
+typedef __m512i VI;
+typedef __m512i VW;
+
+VEC_INLINE V v_load_bf16(const uint16_t *p)
+{
+    __m512i a = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(a, 16));
+}
+VEC_INLINE V v_load_f16(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+VEC_INLINE void v_load_i4(const uint8_t *p, V *low, V *high)
+{
+    __m512i a = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+    __m512i eight = _mm512_set1_epi32(8);
+    *low = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_and_si512(a, _mm512_set1_epi32(15)), eight));
+    *high = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_srli_epi32(a, 4), eight));
+}
+VEC_INLINE VW vw_set(const void *p)
+{
+    int32_t group;
+    memcpy(&group, p, sizeof group);
+    return _mm512_set1_epi32(group);
+}
+VEC_INLINE __m512i v_to_q(V t)
+{
+    return _mm512_sub_epi32(_mm512_castps_si512(t), _mm512_castps_si512(_mm512_set1_ps(VEC_ROUND)));
+}
+
+#ifdef VEC_VNNI
+#define I8_GROUP 4
+#define I8_OFFSET 128
+VEC_INLINE VW vw_load(const int8_t *p)
+{
+    return _mm512_loadu_si512((const void *)p);
+}
+VEC_INLINE VI vi_dot(VI a, VW x, VW w)
+{
+    return _mm512_dpbusd_epi32(a, x, w);
+}
+VEC_INLINE void v_store_q(void *p, V t)
+{
+    __m512i q = _mm512_add_epi32(v_to_q(t), _mm512_set1_epi32(I8_OFFSET));
+    _mm_storeu_si128(p, _mm512_cvtepi32_epi8(q));
+}
+#else
+#define I8_GROUP 2
+#define I8_OFFSET 0
+VEC_INLINE VW vw_load(const int8_t *p)
+{
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+VEC_INLINE VI vi_dot(VI a, VW x, VW w)
+{
+    return _mm512_add_epi32(a, _mm512_madd_epi16(x, w));
+}
+VEC_INLINE void v_store_q(void *p, V t)
+{
+    _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(v_to_q(t)));
+}
+#endif
+
+VEC_INLINE VI vi_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+VEC_INLINE VI vi_load(const int32_t *p)
+{
+    return _mm512_loadu_si512((const void *)p);
+}
+VEC_INLINE VI vi_sub(VI a, VI b)
+{
+    return _mm512_sub_epi32(a, b);
+}
+VEC_INLINE V v_from_int(VI a)
+{
+    return _mm512_cvtepi32_ps(a);
+}
+
+#endif

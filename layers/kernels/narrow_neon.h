@@ -1,0 +1,67 @@
+/* narrow.h for NEON on aarch64. Included by it. */
+#ifndef ATTN_KERNELS_NARROW_NEON_H
+#define ATTN_KERNELS_NARROW_NEON_H
+
+#define I8_GROUP 2
+#define I8_OFFSET 0
+typedef int32x4_t VI;
+typedef int16x8_t VW;
+
+VEC_INLINE V v_load_bf16(const uint16_t *p)
+{
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
+}
+VEC_INLINE V v_load_f16(const uint16_t *p)
+{
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+}
+VEC_INLINE void v_load_i4(const uint8_t *p, V *low, V *high)
+{
+    uint32_t four;
+    memcpy(&four, p, sizeof four);
+    uint8x8_t bytes = vreinterpret_u8_u32(vdup_n_u32(four));
+    int16x4_t a = vreinterpret_s16_u16(vget_low_u16(vmovl_u8(vand_u8(bytes, vdup_n_u8(15)))));
+    int16x4_t b = vreinterpret_s16_u16(vget_low_u16(vmovl_u8(vshr_n_u8(bytes, 4))));
+    *low = vcvtq_f32_s32(vmovl_s16(vsub_s16(a, vdup_n_s16(8))));
+    *high = vcvtq_f32_s32(vmovl_s16(vsub_s16(b, vdup_n_s16(8))));
+}
+
+VEC_INLINE VW vw_load(const int8_t *p)
+{
+    return vmovl_s8(vld1_s8(p));
+}
+VEC_INLINE VW vw_set(const void *p)
+{
+    int32_t group;
+    memcpy(&group, p, sizeof group);
+    return vreinterpretq_s16_s32(vdupq_n_s32(group));
+}
+VEC_INLINE VI vi_dot(VI a, VW x, VW w)
+{
+    int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(w));
+    return vaddq_s32(a, vpaddq_s32(low, vmull_high_s16(x, w)));
+}
+VEC_INLINE void v_store_q(void *p, V t)
+{
+    int32x4_t q = vsubq_s32(vreinterpretq_s32_f32(t), vreinterpretq_s32_f32(v_set(VEC_ROUND)));
+    int16x4_t narrow = vmovn_s32(q);
+    memcpy(p, &narrow, sizeof narrow);
+}
+VEC_INLINE VI vi_zero(void)
+{
+    return vdupq_n_s32(0);
+}
+VEC_INLINE VI vi_load(const int32_t *p)
+{
+    return vld1q_s32(p);
+}
+VEC_INLINE VI vi_sub(VI a, VI b)
+{
+    return vsubq_s32(a, b);
+}
+VEC_INLINE V v_from_int(VI a)
+{
+    return vcvtq_f32_s32(a);
+}
+
+#endif

@@ -1,0 +1,65 @@
+/* narrow.h for plain C. Included by it. */
+#ifndef ATTN_KERNELS_NARROW_SCALAR_H
+#define ATTN_KERNELS_NARROW_SCALAR_H
+
+#define I8_GROUP 2
+#define I8_OFFSET 0
+typedef int32_t VI;
+typedef struct VW {
+    int16_t of[2];
+} VW;
+
+VEC_INLINE V v_load_bf16(const uint16_t *p)
+{
+    return v_bits((uint32_t)*p << 16);
+}
+/* The exponent is moved by a multiplication, which gives the denormals theirs. */
+VEC_INLINE V v_load_f16(const uint16_t *p)
+{
+    uint32_t sign = (uint32_t)(*p & 0x8000) << 16, rest = *p & 0x7fff;
+    if (rest >= 0x7c00) return v_bits(sign | 0x7f800000 | (rest & 0x3ff) << 13);
+    return v_bits(sign | v_to_bits(v_bits(rest << 13) * 0x1p112f));
+}
+VEC_INLINE void v_load_i4(const uint8_t *p, V *low, V *high)
+{
+    *low = (float)((*p & 15) - 8);
+    *high = (float)((*p >> 4) - 8);
+}
+
+VEC_INLINE VW vw_load(const int8_t *p)
+{
+    return (VW){{p[0], p[1]}};
+}
+VEC_INLINE VW vw_set(const void *p)
+{
+    VW w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+VEC_INLINE VI vi_dot(VI a, VW x, VW w)
+{
+    return a + x.of[0] * w.of[0] + x.of[1] * w.of[1];
+}
+VEC_INLINE void v_store_q(void *p, V t)
+{
+    int16_t q = (int16_t)(v_to_bits(t) - v_to_bits(VEC_ROUND));
+    memcpy(p, &q, sizeof q);
+}
+VEC_INLINE VI vi_zero(void)
+{
+    return 0;
+}
+VEC_INLINE VI vi_load(const int32_t *p)
+{
+    return *p;
+}
+VEC_INLINE VI vi_sub(VI a, VI b)
+{
+    return a - b;
+}
+VEC_INLINE V v_from_int(VI a)
+{
+    return (float)a;
+}
+
+#endif
