@@ -74,8 +74,8 @@ typedef struct attn_gemm {
     size_t m, n, k;
     const float *x;
     size_t ldx;
-    const void *rows; /* I8, instead of x: m rows of attn_kernels.row_bytes(k) bytes each, made by
-                       * attn_kernels.quantize */
+    const void *rows; /* instead of x, where attn_kernels.row_bytes(type, k) is not 0: m rows of so
+                       * many bytes each, made by attn_kernels.quantize */
     attn_panel_type type;
     const void *w;
     size_t ldw;
@@ -105,10 +105,13 @@ typedef struct attn_kernels {
      * are all below 2^-100, zero. */
     void (*pack)(attn_panel_type type, void *packed, const float *w, size_t k, size_t n,
                  size_t stride_k, size_t stride_n);
-    /* One row x: [k] as I8 takes it: q = round(x * 127 / max|x|), and the scale max|x| / 127. A row
-     * with NaN or infinity in it makes NaN. */
-    size_t (*row_bytes)(size_t k); /* a multiple of 64; 0 on overflow */
-    void (*quantize)(void *row, const float *x, size_t k);
+    /* Bytes of a row of x as panels of this type take it, a multiple of 64; 0 if they take x as
+     * floats, SIZE_MAX on overflow. k > 0. */
+    size_t (*row_bytes)(attn_panel_type type, size_t k);
+    /* Makes such a row of x: [k]; row must not overlap x.
+     * I8: q = round(x * 127 / max|x|), and the scale max|x| / 127. A row with NaN or infinity in it
+     * makes NaN. */
+    void (*quantize)(attn_panel_type type, void *row, const float *x, size_t k);
     /* Serial. A caller splits work by rows of x and by whole panels of w. */
     void (*gemm)(const attn_gemm *g);
 

@@ -135,14 +135,15 @@ static void reference(const attn_gemm *g, const float *scale)
 
 static const char *const types[ATTN_PANEL_TYPES] = {"f32", "bf16", "f16", "i8", "i4"};
 
-static char *quantised_rows(const attn_kernels *kernels, size_t m, size_t k, int place)
+static char *quantised_rows(const attn_kernels *kernels, attn_panel_type type, size_t m, size_t k,
+                            int place)
 {
-    size_t bytes = kernels->row_bytes(k);
+    size_t bytes = kernels->row_bytes(type, k);
     assert_true(bytes > 0 && bytes % 64 == 0);
     char *rows = (char *)guarded_place(&mem[1], m * bytes / sizeof(float), place);
     for (size_t i = 0; i < m; i++) {
         float *row = guarded_copy(&mem[2], x + i * k, k, place);
-        kernels->quantize(rows + i * bytes, row, k);
+        kernels->quantize(type, rows + i * bytes, row, k);
     }
     return rows;
 }
@@ -172,8 +173,8 @@ static void check_product(attn_panel_type type, size_t m, size_t n, size_t k, un
         kernels->pack(type, packed, w, k, n, n, 1);
         guarded_check("pack", kernels, &mem[0], (float *)(void *)packed, (bytes + 3) / 4);
         h.w = packed;
-        if (type == ATTN_PANEL_I8)
-            h.rows = quantised_rows(kernels, m, k, place);
+        if (kernels->row_bytes(type, k))
+            h.rows = quantised_rows(kernels, type, m, k, place);
         else
             h.x = guarded_copy(&mem[1], x, m * k, place);
         h.y = guarded_place(&mem[3], m * n, place);
@@ -239,7 +240,8 @@ static void test_sizes(void **state)
         /* Sums of more products could pass 2^31. */
         assert_true(kernels->panel_bytes(ATTN_PANEL_I8, 133000) > 0);
         assert_int_equal(kernels->panel_bytes(ATTN_PANEL_I8, 133001), 0);
-        assert_int_equal(kernels->row_bytes(SIZE_MAX), 0);
+        assert_true(kernels->row_bytes(ATTN_PANEL_I8, SIZE_MAX) == SIZE_MAX);
+        assert_int_equal(kernels->row_bytes(ATTN_PANEL_F32, SIZE_MAX), 0);
     }
 }
 
@@ -254,9 +256,10 @@ static void test_extremes(void **state)
     {
         size_t bytes = 0;
         assert_true(attn_packed_bytes(kernels, ATTN_PANEL_I8, K, 1, &bytes));
-        void *packed = aligned_alloc(64, bytes), *rows = aligned_alloc(64, kernels->row_bytes(K));
+        void *packed = aligned_alloc(64, bytes),
+             *rows = aligned_alloc(64, kernels->row_bytes(ATTN_PANEL_I8, K));
         kernels->pack(ATTN_PANEL_I8, packed, row, K, 1, 1, K);
-        kernels->quantize(rows, row, K);
+        kernels->quantize(ATTN_PANEL_I8, rows, row, K);
         attn_gemm g = {.m = 1,
                        .n = 1,
                        .k = K,
