@@ -100,6 +100,17 @@ VEC_INLINE V v_exponent(V t)
     return _mm256_castsi256_ps(_mm256_add_epi32(n, _mm256_set1_epi32(0x3f800000)));
 }
 
+VEC_INLINE V v_max_bits(V a, V b)
+{
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+VEC_INLINE V v_swap(V a, int h)
+{
+    return h == 4   ? _mm256_permute2f128_ps(a, a, 1)
+           : h == 2 ? _mm256_permute_ps(a, 0x4e)
+                    : _mm256_permute_ps(a, 0xb1);
+}
+
 VEC_INLINE void v_transpose(V a[VEC_WIDTH])
 {
     V b[8];

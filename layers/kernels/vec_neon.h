@@ -109,6 +109,15 @@ VEC_INLINE V v_exponent(V t)
     return vreinterpretq_f32_u32(vaddq_u32(n, vdupq_n_u32(0x3f800000u)));
 }
 
+VEC_INLINE V v_max_bits(V a, V b)
+{
+    return vreinterpretq_f32_u32(vmaxq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)));
+}
+VEC_INLINE V v_swap(V a, int h)
+{
+    return h == 2 ? vextq_f32(a, a, 2) : vrev64q_f32(a);
+}
+
 VEC_INLINE void v_transpose(V a[VEC_WIDTH])
 {
     float32x4x2_t b = vtrnq_f32(a[0], a[1]), c = vtrnq_f32(a[2], a[3]);
