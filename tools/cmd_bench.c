@@ -32,15 +32,22 @@ static void fill_random(attn_tensor *t, size_t count, const attn_port *port)
     }
 }
 
-/* The sizes of an input: the description's, or those of --input NAME=4x16. */
-static attn_status input_shape(const bench *b, const attn_port *port, attn_tensor *t,
-                               attn_error *err)
+/* What --input says of it, or NULL. */
+static const char *given_shape(const bench *b, const attn_port *port)
 {
     const char *given = NULL;
     size_t length = strlen(port->name);
     for (size_t i = 0; i < b->shapes.count; i++)
         if (strncmp(b->shapes.item[i], port->name, length) == 0 && b->shapes.item[i][length] == '=')
             given = b->shapes.item[i] + length + 1;
+    return given;
+}
+
+/* The sizes of an input: the description's, or those of --input NAME=4x16. */
+static attn_status input_shape(const bench *b, const attn_port *port, attn_tensor *t,
+                               attn_error *err)
+{
+    const char *given = given_shape(b, port);
     t->rank = port->rank;
     for (int d = 0; d < port->rank && !given; d++) {
         if (port->dim[d] <= ATTN_SYMBOL_BASE)
@@ -68,6 +75,7 @@ static attn_status set_random(bench *b, attn_tensor *tensor, size_t *bytes, attn
     for (size_t i = 0; i < g->inputs; i++) {
         size_t count;
         attn_tensor *t = &tensor[i];
+        if (g->input[i].optional && !given_shape(b, &g->input[i])) continue;
         t->dtype = g->input[i].dtype;
         ATTN_TRY(input_shape(b, &g->input[i], t, err));
         if (!attn_product(t->dim, t->rank, &count) || !attn_mul(count, 4, &bytes[i]))
