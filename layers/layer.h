@@ -81,7 +81,8 @@ typedef struct attn_param {
     size_t first;  /* index of the first element in source */
     size_t k, n;   /* PANELS: the matrix [k, n] that is packed; */
     bool k_is_row; /* ... element (i, j) is row i, column j of source, otherwise row j, column i */
-    attn_panel_type type; /* PANELS: f32, or what --dtype or the file asks for */
+    bool any_type; /* PANELS: the layer takes panels of every type, not of f32 alone */
+    attn_panel_type type; /* PANELS: f32, or what --dtype or the file asks for; known in infer */
     const float *data;    /* PLAIN */
     const void *panels;   /* PANELS */
 } attn_param;

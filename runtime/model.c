@@ -92,6 +92,7 @@ static attn_status open_model(attn_model *m, const char *path, attn_error *err)
     if (!status) status = build_graph(m, &found, err);
     attn_found_free(&found);
     ATTN_TRY(status);
+    attn_params_choose(&m->graph, m->precision, m->kernels);
     ATTN_TRY(check_shapes(m, err));
     ATTN_TRY(prepare_weights(m, err));
     return read_preprocess(m, err);
@@ -105,12 +106,15 @@ attn_status attn_model_open(attn_model **out, const char *path, const attn_model
     if (!options) options = &defaults;
     if (!err) err = &inner;
     *out = NULL;
+    if ((unsigned)options->precision > ATTN_IN_INT4)
+        return attn_fail(err, ATTN_BAD_ARGUMENT, "there is no precision %d",
+                         (int)options->precision);
     attn_memory memory;
     void *fresh;
     attn_memory_init(&memory, options->allocator, options->max_memory);
     ATTN_TRY(attn_alloc(&memory, sizeof(attn_model), "a model", &fresh, err));
     attn_model *m = fresh;
-    *m = (attn_model){.memory = memory};
+    *m = (attn_model){.memory = memory, .precision = options->precision};
     attn_arena_init(&m->arena, &m->memory);
     attn_status status = open_model(m, path, err);
     if (status) {

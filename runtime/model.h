@@ -9,6 +9,7 @@
 struct attn_model {
     attn_memory memory;
     attn_arena arena;
+    attn_precision precision;
     const char *folder;           /* "models/cifar10_cct" */
     const char *description_name; /* the description's file, or "vit.json (built in)" */
     const char *config_name;      /* NULL: the folder has none */

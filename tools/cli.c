@@ -48,6 +48,17 @@ static bool parse_size(const char *text, bool units, size_t *out)
     return true;
 }
 
+static bool parse_precision(const char *text, attn_precision *out)
+{
+    static const char *const names[] = {"", "f32", "bf16", "f16", "int8", "int4"};
+    for (int i = ATTN_IN_F32; i <= ATTN_IN_INT4; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *out = (attn_precision)i;
+            return true;
+        }
+    return false;
+}
+
 static bool common_option(cli *c, const char *name, const char *value, int *used, int *status)
 {
     size_t number;
@@ -66,9 +77,9 @@ static bool common_option(cli *c, const char *name, const char *value, int *used
         else
             c->max_memory = number;
     } else if (strcmp(name, "--dtype") == 0) {
-        if (!value || strcmp(value, "f32") != 0)
-            *status = cli_usage(c, "--dtype %s: this version computes in f32 only",
-                                value ? value : "(nothing)");
+        if (!value || !parse_precision(value, &c->precision))
+            *status = cli_usage(c, "--dtype takes f32, bf16, f16, int8 or int4, not %s",
+                                value ? value : "nothing");
     } else {
         *used = 0;
     }
@@ -135,10 +146,15 @@ bool cli_options(cli *c, int argc, char **argv, const cli_option *options, int *
     return true;
 }
 
+attn_model_options cli_model_options(const cli *c)
+{
+    return (attn_model_options){.max_memory = c->max_memory, .precision = c->precision};
+}
+
 attn_status cli_open(const cli *c, const char *path, const attn_session_options *options,
                      attn_model **model, attn_session **session, attn_error *err)
 {
-    attn_model_options model_options = {.max_memory = c->max_memory};
+    attn_model_options model_options = cli_model_options(c);
     *session = NULL;
     ATTN_TRY(attn_model_open(model, path, &model_options, err));
     attn_session_options own = options ? *options : (attn_session_options){0};

@@ -67,6 +67,11 @@ static attn_status linear_infer(attn_infer *c, const void *params)
         ATTN_TRY(attn_want_count(c, &c->out[i], &count));
     }
     c->flops = (double)attn_span(x, 0, x->rank) * (double)p->out;
+    size_t bytes = c->kernels->row_bytes(p->weight.type, p->in);
+    if (bytes) {
+        if (!attn_mul(c->batch, attn_span(x, 0, x->rank - 1), &count)) count = SIZE_MAX;
+        ATTN_TRY(attn_add_scratch(c, count, bytes, &c->scratch));
+    }
     if (p->outputs == 1) return ATTN_OK;
     return attn_add_scratch(c, BLOCK_ROWS * c->kernels->panel, sizeof(float), &c->worker_scratch);
 }
@@ -77,6 +82,7 @@ typedef struct linear_job {
     size_t items, rows;                      /* one "item" where the rows of all go through once */
     size_t row_tasks, row_size;              /* a task is a range of rows ... */
     size_t panel_tasks, panel_size, columns; /* ... by a range of panels */
+    size_t row_bytes; /* of a row in the scratch, as the panels take it; 0: they take floats */
 } linear_job;
 
 /* Columns [from, to) of the matrix for rows [first, first + m), where from starts a panel. */
@@ -89,6 +95,7 @@ static void product(const linear_job *j, size_t item, size_t first, size_t m, si
                    .k = p->in,
                    .x = attn_item(&j->c->in[0], item) + first * p->in,
                    .ldx = p->in,
+                   .rows = (char *)j->c->scratch + (item * j->rows + first) * j->row_bytes,
                    .type = p->weight.type,
                    .w = attn_panel(j->c->kernels, &p->weight, from),
                    .y = y,
@@ -147,6 +154,20 @@ static void linear_task(void *arg, size_t task, size_t worker)
     }
 }
 
+/* The rows of x as the panels take them: each on its own, once for all columns. */
+static void convert_task(void *arg, size_t task, size_t worker)
+{
+    const linear_job *j = arg;
+    const linear_params *p = j->p;
+    size_t item = task / j->row_tasks, row = task % j->row_tasks * j->row_size;
+    size_t end = row + j->row_size < j->rows ? row + j->row_size : j->rows;
+    (void)worker;
+    for (; row < end; row++)
+        j->c->kernels->quantize(p->weight.type,
+                                (char *)j->c->scratch + (item * j->rows + row) * j->row_bytes,
+                                attn_item(&j->c->in[0], item) + row * p->in, p->in);
+}
+
 static void linear_run(const attn_run_context *c, const void *params)
 {
     const linear_params *p = params;
@@ -157,6 +178,11 @@ static void linear_run(const attn_run_context *c, const void *params)
     if (flat) {
         j.rows *= j.items;
         j.items = 1;
+    }
+    j.row_bytes = c->kernels->row_bytes(p->weight.type, p->in);
+    if (j.row_bytes) {
+        j.row_tasks = attn_split(j.rows, attn_grain(p->in), c->workers, &j.row_size);
+        c->parallel(c->pool, j.items * j.row_tasks, convert_task, &j);
     }
     size_t panels = (p->out + c->kernels->panel - 1) / c->kernels->panel;
     j.row_tasks = attn_split(j.rows, BLOCK_ROWS, c->workers, &j.row_size);
