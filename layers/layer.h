@@ -64,6 +64,10 @@ typedef struct attn_weight {
     const char *file;        /* for messages */
     const char *unsupported; /* NULL, or the format's name of a dtype that attn does not read
                               * ("F64"): dtype then says U8, and no layer may use the tensor */
+    const struct attn_integers *integers; /* not NULL: data is integers with scales, which
+                                           * attn_weight_to_f32 makes floats of; dtype says U8 */
+    const char *part_of;                  /* not NULL: belongs to the tensor of this name */
+    const char *problem;                  /* not NULL: why no layer may use the tensor */
 } attn_weight;
 
 typedef enum attn_form {

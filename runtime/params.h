@@ -13,6 +13,9 @@ typedef struct attn_params {
     attn_param **param; /* every weight of every node, equal ones side by side */
 } attn_params;
 
+/* The panels that a precision other than ATTN_AS_FILE asks for. */
+attn_panel_type attn_params_type(attn_precision precision);
+
 /* Sets the type of every matrix: what `precision` asks for, or, as the file says, the narrowest
  * that gives the bits of f32 on the file's values. Before shapes are inferred: scratch depends on
  * it. */

@@ -48,17 +48,6 @@ static bool parse_size(const char *text, bool units, size_t *out)
     return true;
 }
 
-static bool parse_precision(const char *text, attn_precision *out)
-{
-    static const char *const names[] = {"", "f32", "bf16", "f16", "int8", "int4"};
-    for (int i = ATTN_IN_F32; i <= ATTN_IN_INT4; i++)
-        if (strcmp(text, names[i]) == 0) {
-            *out = (attn_precision)i;
-            return true;
-        }
-    return false;
-}
-
 static bool common_option(cli *c, const char *name, const char *value, int *used, int *status)
 {
     size_t number;
@@ -77,7 +66,8 @@ static bool common_option(cli *c, const char *name, const char *value, int *used
         else
             c->max_memory = number;
     } else if (strcmp(name, "--dtype") == 0) {
-        if (!value || !parse_precision(value, &c->precision))
+        c->precision = attn_precision_named(value ? value : "");
+        if (c->precision == ATTN_AS_FILE)
             *status = cli_usage(c, "--dtype takes f32, bf16, f16, int8 or int4, not %s",
                                 value ? value : "nothing");
     } else {
