@@ -64,6 +64,10 @@ typedef struct attn_weight {
     const char *file;        /* for messages */
     const char *unsupported; /* NULL, or the format's name of a dtype that attn does not read
                               * ("F64"): dtype then says U8, and no layer may use the tensor */
+    const struct attn_integers *integers; /* not NULL: data is integers with scales, which
+                                           * attn_weight_to_f32 makes floats of; dtype says U8 */
+    const char *part_of;                  /* not NULL: belongs to the tensor of this name */
+    const char *problem;                  /* not NULL: why no layer may use the tensor */
 } attn_weight;
 
 typedef enum attn_form {
@@ -81,7 +85,8 @@ typedef struct attn_param {
     size_t first;  /* index of the first element in source */
     size_t k, n;   /* PANELS: the matrix [k, n] that is packed; */
     bool k_is_row; /* ... element (i, j) is row i, column j of source, otherwise row j, column i */
-    attn_panel_type type; /* PANELS: f32, or what --dtype or the file asks for */
+    bool any_type; /* PANELS: the layer takes panels of every type, not of f32 alone */
+    attn_panel_type type; /* PANELS: f32, or what --dtype or the file asks for; known in infer */
     const float *data;    /* PLAIN */
     const void *panels;   /* PANELS */
 } attn_param;

@@ -216,7 +216,7 @@ static int look(int argc, char **argv, const char *command, bool whole)
     attn_model *model;
     if (!cli_options(&c, argc, argv, options, &status)) return status;
     if (c.count != 1) return cli_usage(&c, "one model is needed, found %zu", c.count);
-    attn_model_options model_options = {.max_memory = c.max_memory};
+    attn_model_options model_options = cli_model_options(&c);
     if (attn_model_open(&model, c.argument[0], &model_options, &err)) return cli_error(&err);
     attn_plan *plan = plan_once(model, &err);
     if (err.status || (!whole && check_photos(model, &err))) {

@@ -54,8 +54,8 @@ static attn_status linear_parse(attn_reader *r, void *params)
 
 bool attn_linear_join(attn_linear_params *p, const attn_linear_params *other)
 {
-    if (p->joined == ATTN_LINEAR_JOINED - 1 || p->in != other->in || p->residual ||
-        other->residual || other->joined)
+    if (p->joined == ATTN_LINEAR_JOINED - 1 || p->in != other->in ||
+        p->weight.type != other->weight.type || p->residual || other->residual || other->joined)
         return false;
     p->join[p->joined++] = other;
     return true;
@@ -120,6 +120,11 @@ static attn_status linear_infer(attn_infer *c, const void *params)
                 return attn_infer_fail(c, "what is added has %zu at dimension %d, not %zu",
                                        c->in[1].dim[i], i, c->out[0].dim[i]);
     }
+    size_t bytes = c->kernels->row_bytes(p->weight.type, p->in), rows;
+    if (bytes) {
+        if (!attn_mul(c->batch, attn_span(&c->in[0], 0, c->in[0].rank - 1), &rows)) rows = SIZE_MAX;
+        ATTN_TRY(attn_add_scratch(c, rows, bytes, &c->scratch));
+    }
     if (!shared) return ATTN_OK;
     return attn_add_scratch(c, BLOCK_ROWS * c->kernels->panel, sizeof(float), &c->worker_scratch);
 }
@@ -131,6 +136,8 @@ typedef struct linear_job {
     const linear_params *p;
     size_t items, rows; /* one "item" where the rows of all go through once */
     attn_grid grid;     /* of one item; its panels are those of all parts, one after the other */
+    size_t row_bytes;   /* of a row in the scratch, as the panels take it; 0: they take floats */
+    size_t convert_tasks, convert_rows;
 } linear_job;
 
 /* What a task computes of one part: `m` rows from `first` on. */
@@ -152,6 +159,7 @@ static void product(const linear_tile *t, size_t first, size_t m, size_t from, s
                    .k = p->in,
                    .x = attn_item(&c->in[0], t->item) + first * p->in,
                    .ldx = p->in,
+                   .rows = (char *)c->scratch + (t->item * t->j->rows + first) * t->j->row_bytes,
                    .type = p->weight.type,
                    .w = attn_panel(c->kernels, &p->weight, from),
                    .y = y,
@@ -236,6 +244,19 @@ static void linear_task(void *arg, size_t task, size_t worker)
     }
 }
 
+/* The rows of x as the panels take them: each on its own, once for all columns. */
+static void convert_task(void *arg, size_t task, size_t worker)
+{
+    const linear_job *j = arg;
+    size_t item = task / j->convert_tasks, row = task % j->convert_tasks * j->convert_rows;
+    size_t end = row + j->convert_rows < j->rows ? row + j->convert_rows : j->rows;
+    (void)worker;
+    for (; row < end; row++)
+        j->c->kernels->quantize(j->p->weight.type,
+                                (char *)j->c->scratch + (item * j->rows + row) * j->row_bytes,
+                                attn_item(&j->c->in[0], item) + row * j->p->in, j->p->in);
+}
+
 static void linear_run(const attn_run_context *c, const void *params)
 {
     const linear_params *p = params;
@@ -252,6 +273,11 @@ static void linear_run(const attn_run_context *c, const void *params)
     if (flat) {
         j.rows *= j.items;
         j.items = 1;
+    }
+    j.row_bytes = c->kernels->row_bytes(p->weight.type, p->in);
+    if (j.row_bytes) {
+        j.convert_tasks = attn_split(j.rows, attn_grain(p->in), c->workers, &j.convert_rows);
+        c->parallel(c->pool, j.items * j.convert_tasks, convert_task, &j);
     }
     j.grid = attn_cut_grid(j.rows, panels, c->kernels->panel, p->in, c->workers);
     c->parallel(c->pool, j.items * j.grid.row_parts * j.grid.panel_parts, linear_task, &j);
