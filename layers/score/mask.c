@@ -50,6 +50,13 @@ void attn_score_narrow(const attn_score_run *s, attn_row_block *block)
     block->keys = end - block->first;
 }
 
+static bool keeps_all(const attn_value *keep, size_t item, size_t at, size_t n)
+{
+    bool all = true;
+    for (size_t j = 0; j < n; j++) all &= keeps(keep, item, at + j);
+    return all;
+}
+
 static void keep_where(const attn_value *keep, size_t item, size_t at, float *row, size_t n)
 {
     for (size_t j = 0; j < n; j++)
@@ -66,6 +73,8 @@ void attn_score_mask(const attn_score_run *s, const attn_row_block *block, float
 {
     const attn_score_size *z = &s->size;
     size_t n = block->keys, begin = block->first, stop = begin + n;
+    bool padded = s->padding && !keeps_all(s->padding, block->item, begin, n);
+    if (!padded && !s->mask && !s->bias && !s->p->causal && !s->p->window) return;
     for (size_t r = 0; r < block->rows; r++) {
         float *row = scores + r * n;
         size_t i = block->row + r, first, end;
@@ -81,7 +90,7 @@ void attn_score_mask(const attn_score_run *s, const attn_row_block *block, float
             else
                 add_row(s, s->mask, block->item, at, row, n);
         }
-        if (s->padding) keep_where(s->padding, block->item, begin, row, n);
+        if (padded) keep_where(s->padding, block->item, begin, row, n);
         if (!s->p->causal && !s->p->window) continue;
         allowed_keys(s->p, z, i, &first, &end);
         for (size_t j = begin; j < first && j < stop; j++) row[j - begin] = -INFINITY;
