@@ -224,13 +224,16 @@ static inline void *attn_worker_scratch(const attn_run_context *c, size_t worker
 {
     return c->worker_scratch + worker * c->worker_scratch_size;
 }
-/* How to cut `count` things into tasks of at least `grain`: enough for the workers to balance.
- * Task t is [t * *size, min(count, (t + 1) * *size)). The result never depends on it. */
+/* How to cut `count` things into tasks of at least about `grain`: nearly equal ones, and enough for
+ * the workers to balance. Task t is [t * *size, min(count, (t + 1) * *size)). The result never
+ * depends on it. */
 static inline size_t attn_split(size_t count, size_t grain, size_t workers, size_t *size)
 {
-    size_t want = workers > 1 ? workers * 4 : 1;
-    size_t each = (count + want - 1) / want;
-    *size = each < grain ? grain : each;
+    size_t most = grain ? count / grain : count, tasks = workers > 1 ? workers * 4 : 1;
+    if (tasks > most) tasks = most;
+    if (tasks > workers) tasks -= tasks % workers;
+    if (tasks == 0) tasks = 1;
+    *size = count / tasks + (count % tasks != 0);
     if (*size == 0) *size = 1;
     return (count + *size - 1) / *size;
 }
@@ -239,6 +242,8 @@ static inline size_t attn_split(size_t count, size_t grain, size_t workers, size
 
 enum {
     ATTN_IN_PLACE = 1,      /* out[0] may be the very buffer of in[0], if their sizes are equal */
+    ATTN_IN_PLACE_LAST = 4, /* the same for the last of at least two inputs, if no other input is
+                               in that buffer */
     ATTN_SHOWS_WEIGHTS = 2, /* one more output than the node names is possible: the attention
                                weights, which the runtime asks for to keep them */
 };

@@ -131,8 +131,8 @@ typedef struct attn_kernels {
     /* sum v tanh(a + b): the additive score (Bahdanau et al. 2015, eq. 6). */
     float (*additive)(const float *v, const float *a, const float *b, size_t n);
 
-    /* y = exp(scale * x - max(scale * x)) / sum of these. A row of nothing but -infinity gives
-     * zeros: a query that may look at no key takes nothing. */
+    /* y = exp(scale * x - max(scale * x)) * (1 / sum of these). A row of nothing but -infinity
+     * gives zeros: a query that may look at no key takes nothing. */
     void (*softmax)(float *y, const float *x, size_t n, float scale);
     /* y = (x - mean) / sqrt(var + eps) * weight + bias; Ba et al. 2016, eq. 4. Biased variance, two
      * passes. weight, bias: [n] or NULL. */
