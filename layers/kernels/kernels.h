@@ -54,11 +54,15 @@ typedef enum attn_binary {
 typedef enum attn_panel_type {
     ATTN_PANEL_F32,
     ATTN_PANEL_BF16, /* rounded to nearest even; widened to f32 exactly */
-    ATTN_PANEL_F16,  /* likewise */
-    ATTN_PANEL_I8,   /* each column: integers -127 .. 127 times a scale; integer sums, so any order
-                      * gives the same bits; x comes in quantised rows */
-    ATTN_PANEL_I4, /* groups of ATTN_I4_GROUP elements of a column: integers -7 .. 7 times a scale;
-                    * widened to f32 as (float)q * scale */
+    /* The panels of BF16, to the byte; x is rounded to bf16, too, and comes in quantised rows. The
+     * order is that of VDPBF16PS: k = 1, 0, 3, 2, 5, 4 ... The bits are the same on every level,
+     * but where a denormal is among x, w and the partial sums: avx512bf16 takes it as 0. */
+    ATTN_PANEL_BF16_DOT,
+    ATTN_PANEL_F16, /* as BF16 */
+    ATTN_PANEL_I8,  /* each column: integers -127 .. 127 times a scale; integer sums, so any order
+                     * gives the same bits; x comes in quantised rows */
+    ATTN_PANEL_I4,  /* groups of ATTN_I4_GROUP elements of a column: integers -7 .. 7 times a scale;
+                     * widened to f32 as (float)q * scale */
     ATTN_PANEL_TYPES,
 } attn_panel_type;
 
@@ -90,7 +94,7 @@ typedef struct attn_gemm {
 } attn_gemm;
 
 typedef struct attn_kernels {
-    const char *name; /* "scalar", "avx2", "avx512", "avx512vnni", "neon" */
+    const char *name; /* "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16", "neon" */
 
     /* Packed matrix [k, n]: ceil(n / panel) panels, panel p holding the columns p * panel ...;
      * missing columns are zero. F32: each [k][panel] floats. A panel of another type is opaque, has
@@ -109,6 +113,7 @@ typedef struct attn_kernels {
      * floats, SIZE_MAX on overflow. k > 0. */
     size_t (*row_bytes)(attn_panel_type type, size_t k);
     /* Makes such a row of x: [k]; row must not overlap x.
+     * BF16_DOT: x rounded to nearest even.
      * I8: q = round(x * 127 / max|x|), and the scale max|x| / 127. A row with NaN or infinity in it
      * makes NaN. */
     void (*quantize)(attn_panel_type type, void *row, const float *x, size_t k);
@@ -166,6 +171,7 @@ typedef enum attn_cpu_level {
     ATTN_CPU_AVX2,
     ATTN_CPU_AVX512,
     ATTN_CPU_AVX512VNNI,
+    ATTN_CPU_AVX512BF16, /* with VNNI, too */
     ATTN_CPU_LEVELS,
 } attn_cpu_level;
 

@@ -105,8 +105,8 @@ static bool same(const result *want, const result *have, size_t batch, long one)
     return want->outputs == have->outputs;
 }
 
-static const char *const names[ATTN_CPU_LEVELS] = {"scalar", "neon", "avx2", "avx512",
-                                                   "avx512vnni"};
+static const char *const names[ATTN_CPU_LEVELS] = {"scalar", "neon",       "avx2",
+                                                   "avx512", "avx512vnni", "avx512bf16"};
 
 static bool check_precision(const char *folder, const cJSON *item, attn_precision precision)
 {
