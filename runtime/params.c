@@ -53,9 +53,8 @@ static bool param_bytes(const attn_param *p, const attn_kernels *kernels, size_t
 
 /* ---- types ------------------------------------------------------------------------------- */
 
-/* f32 and f16 panels take x as floats everywhere; those of bf16 only where the CPU multiplies no
- * bf16: then f32 panels keep the promise. */
-static attn_panel_type type_of_file(const attn_param *p, const attn_kernels *kernels)
+/* Panels that take x as floats: sums of f32 on the file's values, nothing rounded. */
+static attn_panel_type type_of_file(const attn_param *p)
 {
     const attn_integers *q = p->source->integers;
     /* The integers as they are, if the scales stand for the outputs of this use. */
@@ -65,7 +64,7 @@ static attn_panel_type type_of_file(const attn_param *p, const attn_kernels *ker
     case ATTN_F16:
         return ATTN_PANEL_F16;
     case ATTN_BF16:
-        return kernels->row_bytes(ATTN_PANEL_BF16, p->k) ? ATTN_PANEL_F32 : ATTN_PANEL_BF16;
+        return ATTN_PANEL_BF16;
     default:
         return ATTN_PANEL_F32;
     }
@@ -74,7 +73,7 @@ static attn_panel_type type_of_file(const attn_param *p, const attn_kernels *ker
 attn_panel_type attn_params_type(attn_precision precision)
 {
     static const attn_panel_type types[] = {
-        [ATTN_IN_F32] = ATTN_PANEL_F32, [ATTN_IN_BF16] = ATTN_PANEL_BF16,
+        [ATTN_IN_F32] = ATTN_PANEL_F32, [ATTN_IN_BF16] = ATTN_PANEL_BF16_DOT,
         [ATTN_IN_F16] = ATTN_PANEL_F16, [ATTN_IN_INT8] = ATTN_PANEL_I8,
         [ATTN_IN_INT4] = ATTN_PANEL_I4,
     };
@@ -85,7 +84,7 @@ static attn_panel_type choose(const attn_param *p, attn_precision precision,
                               const attn_kernels *kernels)
 {
     attn_panel_type type =
-        precision == ATTN_AS_FILE ? type_of_file(p, kernels) : attn_params_type(precision);
+        precision == ATTN_AS_FILE ? type_of_file(p) : attn_params_type(precision);
     /* A column longer than the integers' sums can hold stays f32. */
     return kernels->panel_bytes(type, p->k) ? type : ATTN_PANEL_F32;
 }

@@ -255,9 +255,9 @@ static void convert_task(void *arg, size_t task, size_t worker)
     size_t end = attn_part(j->rows, parts, task % parts + 1);
     (void)worker;
     for (; row < end; row++)
-        j->c->kernels->quantize(
-            p->weight.type, (char *)j->c->scratch + (item * j->rows + row) * j->row_bytes,
-            attn_item(&j->c->in[0], item) + row * p->in, p->in);
+        j->c->kernels->quantize(p->weight.type,
+                                (char *)j->c->scratch + (item * j->rows + row) * j->row_bytes,
+                                attn_item(&j->c->in[0], item) + row * p->in, p->in);
 }
 
 static void convert_rows(linear_job *j)
