@@ -8,8 +8,7 @@ static int compare_sizes(size_t a, size_t b)
     return (a > b) - (a < b);
 }
 
-/* Order of uses: equal ones meet. Ends with 0 only if one converted copy serves both. */
-static int compare(const void *left, const void *right)
+int attn_params_compare(const void *left, const void *right)
 {
     const attn_param *a = *(attn_param *const *)left, *b = *(attn_param *const *)right;
     int c = strcmp(a->source->name, b->source->name);
@@ -39,8 +38,7 @@ static bool is_in_place(const attn_param *p)
            (uintptr_t)p->source->data % sizeof(float) == 0;
 }
 
-/* Bytes in memory of our own, a multiple of 64. */
-static bool param_bytes(const attn_param *p, const attn_kernels *kernels, size_t *out)
+bool attn_param_bytes(const attn_param *p, const attn_kernels *kernels, size_t *out)
 {
     *out = 0;
     if (is_in_place(p)) return true;
@@ -113,11 +111,11 @@ attn_status attn_params_measure(attn_params *params, const attn_graph *graph,
         for (size_t i = 0; i < graph->node[n].weights; i++)
             if (graph->node[n].weight[i]->source)
                 params->param[params->count++] = graph->node[n].weight[i];
-    qsort(params->param, params->count, sizeof(attn_param *), compare);
+    qsort(params->param, params->count, sizeof(attn_param *), attn_params_compare);
     for (size_t i = 0; i < params->count; i++) {
         size_t bytes;
-        if (i && compare(&params->param[i - 1], &params->param[i]) == 0) continue;
-        if (!param_bytes(params->param[i], kernels, &bytes) ||
+        if (i && attn_params_compare(&params->param[i - 1], &params->param[i]) == 0) continue;
+        if (!attn_param_bytes(params->param[i], kernels, &bytes) ||
             !attn_add(params->bytes, bytes, &params->bytes))
             return attn_fail(err, ATTN_LIMIT, "the weights need more bytes than can exist");
     }
@@ -160,7 +158,7 @@ void attn_params_fill(const attn_params *params, const attn_kernels *kernels, vo
     char *at = memory;
     for (size_t i = 0; i < params->count; i++) {
         attn_param *p = params->param[i];
-        if (i && compare(&params->param[i - 1], &params->param[i]) == 0) {
+        if (i && attn_params_compare(&params->param[i - 1], &params->param[i]) == 0) {
             p->data = params->param[i - 1]->data;
             p->panels = params->param[i - 1]->panels;
             continue;
@@ -170,7 +168,7 @@ void attn_params_fill(const attn_params *params, const attn_kernels *kernels, vo
             continue;
         }
         size_t bytes = 0;
-        param_bytes(p, kernels, &bytes);
+        attn_param_bytes(p, kernels, &bytes);
         if (p->form == ATTN_PANELS) {
             pack(p, kernels, at, temporary);
             p->panels = at;

@@ -22,6 +22,12 @@ attn_panel_type attn_params_type(attn_precision precision);
 void attn_params_choose(const attn_graph *graph, attn_precision precision,
                         const attn_kernels *kernels);
 
+/* Order of uses of weights, behind attn_param pointers: 0 if one converted copy serves both. */
+int attn_params_compare(const void *left, const void *right);
+/* Bytes in memory of our own, a multiple of 64; 0 if it is used where it is mapped. False on
+ * overflow. */
+bool attn_param_bytes(const attn_param *p, const attn_kernels *kernels, size_t *out);
+
 attn_status attn_params_measure(attn_params *params, const attn_graph *graph,
                                 const attn_kernels *kernels, attn_arena *arena, attn_error *err);
 
