@@ -149,6 +149,7 @@ ATTN_API void attn_session_close(attn_session *session);
 /* Names the data of input `name`; it is read by every attn_run that follows and must live so long.
  * The shape is the input's shape in the description, or that shape with one leading dimension
  * more: the batch, which all batched inputs share. `name` NULL: the model's only input.
+ * `value` NULL: the input is set no more; its default stands for it, if the description has one.
  * Errors: no such input; rank or dtype do not fit (f32 inputs take any dtype, i32 inputs take i64,
  * i32, u8, bool). Sizes are compared by attn_prepare. */
 ATTN_API attn_status attn_set_input(attn_session *session, const char *name,
@@ -159,8 +160,9 @@ ATTN_API attn_status attn_set_input(attn_session *session, const char *name,
 ATTN_API attn_status attn_set_image(attn_session *session, const char *name, const char *file,
                                     attn_error *err);
 
-/* Plans for the inputs that are set. Everything that can fail for reasons of shape or memory
- * fails here: shapes that do not fit a layer, a bound that would be exceeded. */
+/* Plans for the inputs that are set; those without a default must be. Everything that can fail for
+ * reasons of shape or memory fails here: shapes that do not fit a layer, a bound that would be
+ * exceeded. */
 ATTN_API attn_status attn_prepare(attn_session *session, attn_error *err);
 
 /* Runs the prepared plan. Allocates nothing. Fails only if attn_prepare was not called for these

@@ -38,6 +38,8 @@ typedef struct attn_port {
     long dim[ATTN_MAX_RANK]; /* a size, or ATTN_SYMBOL(i) */
     bool ranged;             /* i32 inputs: low <= value <= high, checked by attn_run */
     long low, high;
+    bool optional; /* inputs: where it is not set, every element is */
+    double fallback;
     size_t value;
     size_t next; /* state: the value that it takes after a run */
     size_t label_count;

@@ -79,6 +79,7 @@ static attn_status bind_input(planner *p, const attn_port *port, const attn_plan
 {
     attn_plan *plan = p->plan;
     attn_shape_text text;
+    if (input->absent) return ATTN_OK;
     attn_format_shape(&text, input->dim, input->rank);
     if (input->rank != port->rank)
         return attn_fail(p->err, ATTN_BAD_INPUT, "input \"%s\": shape %s, expected rank %d",

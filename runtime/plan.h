@@ -26,7 +26,8 @@ bool attn_plan_blocks(attn_block *block, size_t count, size_t *order, size_t *to
 /* ---- the plan -------------------------------------------------------------------------------- */
 
 typedef struct attn_plan_input {
-    int rank; /* of one item */
+    bool absent; /* not set: of the description's shape, the same for every item */
+    int rank;    /* of one item */
     size_t dim[ATTN_MAX_RANK];
     size_t batch; /* 0: not batched */
 } attn_plan_input;

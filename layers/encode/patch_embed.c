@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { BLOCK_PATCHES = 16 };
+enum { BLOCK_PATCHES = 56 };
 
 typedef struct patch_embed_params {
     attn_param weight, bias;
@@ -105,7 +105,7 @@ static void patch_embed_task(const attn_run_context *c, const void *params, size
 
 static void patch_embed_run(const attn_run_context *c, const void *params)
 {
-    attn_each_rows(c, params, c->out[0].shape.dim[0], BLOCK_PATCHES, patch_embed_task);
+    attn_each_rows(c, params, c->out[0].shape.dim[0], BLOCK_PATCHES / 2, patch_embed_task);
 }
 
 const attn_layer attn_layer_patch_embed = {

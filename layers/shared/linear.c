@@ -4,8 +4,6 @@
  * element of y is one sum over k = 0, 1, 2 ..., whatever the batch, so the rows of all items go
  * through one product.
  *
- * Panels that do not take floats (int8) get the rows of x converted, before the product.
- *
  * Fused by the planner: an activation layer and the addition of a residual that follow, and other
  * linears of the same x, whose panels are then dealt out to the threads together with these. */
 #include "layers/shared/linear.h"
@@ -56,8 +54,8 @@ static attn_status linear_parse(attn_reader *r, void *params)
 
 bool attn_linear_join(attn_linear_params *p, const attn_linear_params *other)
 {
-    if (p->joined == ATTN_LINEAR_JOINED - 1 || p->in != other->in || p->residual ||
-        other->residual || other->joined || p->weight.type != other->weight.type)
+    if (p->joined == ATTN_LINEAR_JOINED - 1 || p->in != other->in ||
+        p->weight.type != other->weight.type || p->residual || other->residual || other->joined)
         return false;
     p->join[p->joined++] = other;
     return true;
@@ -137,8 +135,9 @@ typedef struct linear_job {
     const attn_run_context *c;
     const linear_params *p;
     size_t items, rows; /* one "item" where the rows of all go through once */
-    size_t row_bytes;   /* of a row of x in the scratch, as the panels take it; 0: as floats */
     attn_grid grid;     /* of one item; its panels are those of all parts, one after the other */
+    size_t row_bytes;   /* of a row in the scratch, as the panels take it; 0: they take floats */
+    size_t convert_tasks, convert_rows;
 } linear_job;
 
 /* What a task computes of one part: `m` rows from `first` on. */
@@ -249,25 +248,13 @@ static void linear_task(void *arg, size_t task, size_t worker)
 static void convert_task(void *arg, size_t task, size_t worker)
 {
     const linear_job *j = arg;
-    const linear_params *p = j->p;
-    size_t parts = j->grid.row_parts, item = task / parts;
-    size_t row = attn_part(j->rows, parts, task % parts);
-    size_t end = attn_part(j->rows, parts, task % parts + 1);
+    size_t item = task / j->convert_tasks, row = task % j->convert_tasks * j->convert_rows;
+    size_t end = row + j->convert_rows < j->rows ? row + j->convert_rows : j->rows;
     (void)worker;
     for (; row < end; row++)
-        j->c->kernels->quantize(p->weight.type,
+        j->c->kernels->quantize(j->p->weight.type,
                                 (char *)j->c->scratch + (item * j->rows + row) * j->row_bytes,
-                                attn_item(&j->c->in[0], item) + row * p->in, p->in);
-}
-
-static void convert_rows(linear_job *j)
-{
-    const attn_run_context *c = j->c;
-    size_t each;
-    j->row_bytes = c->kernels->row_bytes(j->p->weight.type, j->p->in);
-    if (!j->row_bytes) return;
-    j->grid.row_parts = attn_split(j->rows, attn_grain(j->p->in), c->workers, &each);
-    c->parallel(c->pool, j->items * j->grid.row_parts, convert_task, j);
+                                attn_item(&j->c->in[0], item) + row * j->p->in, j->p->in);
 }
 
 static void linear_run(const attn_run_context *c, const void *params)
@@ -287,7 +274,11 @@ static void linear_run(const attn_run_context *c, const void *params)
         j.rows *= j.items;
         j.items = 1;
     }
-    convert_rows(&j);
+    j.row_bytes = c->kernels->row_bytes(p->weight.type, p->in);
+    if (j.row_bytes) {
+        j.convert_tasks = attn_split(j.rows, attn_grain(p->in), c->workers, &j.convert_rows);
+        c->parallel(c->pool, j.items * j.convert_tasks, convert_task, &j);
+    }
     j.grid = attn_cut_grid(j.rows, panels, c->kernels->panel, p->in, c->workers);
     c->parallel(c->pool, j.items * j.grid.row_parts * j.grid.panel_parts, linear_task, &j);
 }

@@ -308,9 +308,16 @@ class Example(Case):
     def test_bench(self):
         root = json.loads(self.good("bench", EXAMPLE, "--runs", "3", "--threads", "1", "--json"))
         self.assertEqual((root["model"], root["runs"], root["threads"]), ("worked example", 3, 1))
-        for key in ["kernels", "median_ms", "p95_ms", "min_ms", "max_ms", "gflops"]:
+        for key in ["kernels", "median_ms", "p95_ms", "min_ms", "max_ms", "gflop", "gflops",
+                    "share_of_peak", "arena_bytes", "session_bytes", "model_bytes", "resident_bytes"]:
             self.assertIn(key, root)
         self.assertLessEqual(root["min_ms"], root["median_ms"])
+        self.assertGreater(root["peak_gflops"]["f32"], 0)
+        self.assertAlmostEqual(root["gflop"], 24e-9)  # 3 keys of 2 columns: scores, then the sum
+        root = json.loads(self.good("bench", EXAMPLE, "--runs", "2", "--profile", "--json"))
+        self.assertEqual([s["layer"] for s in root["steps"]], ["score", "normalize", "select", "reshape"])
+        self.assertEqual({s["layer"] for s in root["layers"]}, {"score", "normalize", "select", "reshape"})
+        self.assertEqual(sum(s["steps"] for s in root["layers"]), 4)
         text = self.good("bench", EXAMPLE, "--runs", "2", "--profile")
         self.assertIn("median", text)
         self.assertIn("GFLOP/s", text)
