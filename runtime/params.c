@@ -24,7 +24,7 @@ int attn_params_compare(const void *left, const void *right)
     return c ? c : compare_sizes(count_a, count_b);
 }
 
-static size_t elements(const attn_param *p)
+size_t attn_param_elements(const attn_param *p)
 {
     size_t count = 0;
     attn_product(p->dim, p->rank, &count); /* no more than the validated source has */
@@ -32,7 +32,7 @@ static size_t elements(const attn_param *p)
 }
 
 /* Plain f32 of a file that happens to be aligned is used where it is mapped. */
-static bool is_in_place(const attn_param *p)
+bool attn_param_in_place(const attn_param *p)
 {
     return p->form == ATTN_PLAIN && p->source->dtype == ATTN_F32 &&
            (uintptr_t)p->source->data % sizeof(float) == 0;
@@ -41,9 +41,9 @@ static bool is_in_place(const attn_param *p)
 bool attn_param_bytes(const attn_param *p, const attn_kernels *kernels, size_t *out)
 {
     *out = 0;
-    if (is_in_place(p)) return true;
+    if (attn_param_in_place(p)) return true;
     bool fits = p->form == ATTN_PANELS ? attn_packed_bytes(kernels, p->type, p->k, p->n, out)
-                                       : attn_mul(elements(p), sizeof(float), out);
+                                       : attn_mul(attn_param_elements(p), sizeof(float), out);
     fits = fits && attn_add(*out, 63, out);
     *out &= ~(size_t)63;
     return fits;
@@ -112,70 +112,19 @@ attn_status attn_params_measure(attn_params *params, const attn_graph *graph,
             if (graph->node[n].weight[i]->source)
                 params->param[params->count++] = graph->node[n].weight[i];
     qsort(params->param, params->count, sizeof(attn_param *), attn_params_compare);
+    params->use = attn_arena_get(arena, params->count, sizeof *params->use, err);
+    if (!params->use) return ATTN_NO_MEMORY;
     for (size_t i = 0; i < params->count; i++) {
-        size_t bytes;
-        if (i && attn_params_compare(&params->param[i - 1], &params->param[i]) == 0) continue;
-        if (!attn_param_bytes(params->param[i], kernels, &bytes) ||
-            !attn_add(params->bytes, bytes, &params->bytes))
+        attn_param **param = &params->param[i];
+        if (i && attn_params_compare(param - 1, param) == 0) {
+            params->use[params->uses - 1].count++;
+            continue;
+        }
+        attn_use *use = &params->use[params->uses++];
+        *use = (attn_use){.param = param, .count = 1, .offset = params->bytes};
+        if (!attn_param_bytes(*param, kernels, &use->bytes) ||
+            !attn_add(params->bytes, use->bytes, &params->bytes))
             return attn_fail(err, ATTN_LIMIT, "the weights need more bytes than can exist");
     }
     return ATTN_OK;
-}
-
-size_t attn_params_temporary(const attn_params *params, const attn_kernels *kernels)
-{
-    size_t most = 0;
-    for (size_t i = 0; i < params->count; i++)
-        if (params->param[i]->form == ATTN_PANELS && params->param[i]->k > most)
-            most = params->param[i]->k;
-    return most * kernels->panel *
-           sizeof(float); /* one panel of a packed matrix that fits memory */
-}
-
-/* Packs one panel at a time, by way of f32 rows in `temporary`. */
-static void pack(const attn_param *p, const attn_kernels *kernels, char *to, float *temporary)
-{
-    size_t panel = kernels->panel, bytes = p->k ? kernels->panel_bytes(p->type, p->k) : 0;
-    for (size_t j = 0; j < p->n; j += panel) {
-        size_t columns = p->n - j < panel ? p->n - j : panel;
-        if (p->k_is_row) {
-            size_t row = p->source->dim[p->source->rank - 1];
-            for (size_t i = 0; i < p->k; i++)
-                attn_weight_to_f32(p->source, p->first + i * row + j, columns,
-                                   temporary + i * columns);
-            kernels->pack(p->type, to, temporary, p->k, columns, columns, 1);
-        } else {
-            attn_weight_to_f32(p->source, p->first + j * p->k, columns * p->k, temporary);
-            kernels->pack(p->type, to, temporary, p->k, columns, 1, p->k);
-        }
-        to += bytes;
-    }
-}
-
-void attn_params_fill(const attn_params *params, const attn_kernels *kernels, void *memory,
-                      float *temporary)
-{
-    char *at = memory;
-    for (size_t i = 0; i < params->count; i++) {
-        attn_param *p = params->param[i];
-        if (i && attn_params_compare(&params->param[i - 1], &params->param[i]) == 0) {
-            p->data = params->param[i - 1]->data;
-            p->panels = params->param[i - 1]->panels;
-            continue;
-        }
-        if (is_in_place(p)) {
-            p->data = (const float *)p->source->data + p->first;
-            continue;
-        }
-        size_t bytes = 0;
-        attn_param_bytes(p, kernels, &bytes);
-        if (p->form == ATTN_PANELS) {
-            pack(p, kernels, at, temporary);
-            p->panels = at;
-        } else {
-            attn_weight_to_f32(p->source, p->first, elements(p), (float *)at);
-            p->data = (const float *)at;
-        }
-        at += bytes;
-    }
 }
