@@ -61,6 +61,7 @@ typedef struct attn_weight {
     size_t dim[ATTN_MAX_RANK];
     const void *data;
     size_t bytes;
+    bool mapped;             /* data lies in a mapped file */
     const char *file;        /* for messages */
     const char *unsupported; /* NULL, or the format's name of a dtype that attn does not read
                               * ("F64"): dtype then says U8, and no layer may use the tensor */

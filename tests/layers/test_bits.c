@@ -135,8 +135,8 @@ static bool check_precision(const char *folder, const cJSON *item, attn_precisio
 
 static bool check_case(const cJSON *item)
 {
-    static const attn_precision precisions[] = {ATTN_AS_FILE, ATTN_IN_F16, ATTN_IN_INT8,
-                                                ATTN_IN_INT4};
+    static const attn_precision precisions[] = {ATTN_AS_FILE, ATTN_IN_BF16, ATTN_IN_F16,
+                                                ATTN_IN_INT8, ATTN_IN_INT4};
     char folder[] = "/tmp/attn_bits_XXXXXX", file[64], link[64], here[512];
     bool good = true;
     assert_non_null(mkdtemp(folder));
