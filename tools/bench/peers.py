@@ -266,14 +266,14 @@ def main():
               "packages": {name: version(name) for name in PACKAGES}, "results": []}
     peers_report.print_head(result)
     for case in options.cases:
-        if options.cold:
-            result["results"].append(peers_cold.measure(case, options))
-            peers_cold.print_table(result["results"][-1])
-            continue
         for threads in options.threads:
-            one = measure(case, int(threads), options)
-            result["results"].append(peers_report.summarise(one))
-            peers_report.print_table(one)
+            if options.cold:
+                one = peers_cold.measure(case, int(threads), options)
+                peers_cold.print_table(one)
+            else:
+                one = peers_report.summarise(measure(case, int(threads), options))
+                peers_report.print_table(one)
+            result["results"].append(one)
     if not options.cold:
         peers_report.print_aims(result["results"])
     if options.json:
