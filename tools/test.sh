@@ -44,7 +44,7 @@ if [ -e $out/gcc/attn ]; then
 fi
 
 # The suite as each instruction set sees it. Kernel tests go through all levels by themselves.
-for level in scalar avx2 avx512 avx512vnni neon; do
+for level in scalar avx2 avx512 avx512vnni avx512bf16 neon; do
     part "gcc, ATTN_CPU=$level"
     why=$(ATTN_CPU=$level $out/gcc/attn check models/worked_example 2>&1)
     if [ ! -e $out/gcc/attn ]; then

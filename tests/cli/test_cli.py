@@ -108,7 +108,9 @@ class Usage(Case):
             for size in ["0", "x", "5T", "-5M", "99999999999999999999", "1KM"]:
                 self.usage(command, EXAMPLE, "--max-mem", size, says="--max-mem takes a size")
             self.usage(command, EXAMPLE, "--threads", says="--threads takes a number")
-            self.usage(command, EXAMPLE, "--dtype", "int8", says="--dtype int8")
+            self.usage(command, EXAMPLE, "--dtype", "int7", says="--dtype takes f32, bf16, f16, int8 "
+                       "or int4, not int7")
+            self.usage(command, EXAMPLE, "--dtype", says="not nothing")
         for command in ["describe", "inspect", "check", "bench", "run"]:
             self.usage(command, EXAMPLE, "another", says="one model is needed, found 2")
         self.usage("classify", EXAMPLE, "a.png", "--top", "0", says="--top takes a number from 1")
