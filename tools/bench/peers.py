@@ -31,8 +31,8 @@ import peers_report
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGES = ["onnxruntime", "openvino", "ncnn", "pnnx", "torch", "transformers"]
-# attn: the number of its dtype in attn_model_options (the first is what the file holds).
-DTYPES = {"f32": 0}
+PRECISIONS = {"f32": 1, "bf16": 2, "int8": 4}  # attn_precision
+MOST_FOREIGN = 0.06  # of a core, used by others in a round: more, and the round is made again
 TOLERANCE = {"f32": 1e-4, "bf16": 0.99, "int8": 0.95}  # f32: of the largest; others: the cosine
 
 Contestant = collections.namedtuple("Contestant", "name precision job")
@@ -44,9 +44,9 @@ def contestants(case, options):
     file = lambda name: {"file": os.path.join(folder, name)}
     ov, torch = {"kind": "openvino"}, {"kind": "torch"}
     out = []
-    for dtype in attn_dtypes(options):
-        out.append(("attn", dtype, {
-            "kind": "attn", "input": entry.input, "dtype": DTYPES[dtype],
+    for precision in attn_precisions(options):
+        out.append(("attn", precision, {
+            "kind": "attn", "input": entry.input, "number": PRECISIONS[precision],
             "library": os.path.join(options.build, "libattn.so"),
             "folder": os.path.join(options.work, "models", entry.model)}))
     out += [
@@ -73,15 +73,15 @@ def contestants(case, options):
     return chosen
 
 
-def attn_dtypes(options):
+def attn_precisions(options):
     """Those that this build knows: it says so itself."""
     command = os.path.join(options.build, "attn")
     known = []
-    for dtype in DTYPES:
-        done = subprocess.run([command, "check", "models/worked_example", "--dtype", dtype],
+    for name in PRECISIONS:
+        done = subprocess.run([command, "check", "models/worked_example", "--dtype", name],
                               cwd=os.path.join(HERE, "..", ".."), capture_output=True, check=False)
         if done.returncode == 0:
-            known.append(dtype)
+            known.append(name)
     return known
 
 
@@ -129,6 +129,29 @@ class Worker:
         self.process.wait()
         self.process.stdout.close()
         self.log.close()
+
+
+def busy_seconds():
+    """Of all cores since the start of the system."""
+    with open("/proc/stat", encoding="ascii") as file:
+        fields = [int(v) for v in file.readline().split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")  # not idle, not waiting
+
+
+class Watch:
+    """What other processes take of the machine."""
+
+    def __init__(self, workers):
+        self.workers, self.last = workers, None
+        self.foreign()
+
+    def foreign(self):
+        """Cores that others have used since the last call, on average."""
+        own = time.process_time() + sum(w.cpu_nanoseconds() for w in self.workers) * 1e-9
+        now = (time.monotonic(), busy_seconds(), own)
+        last, self.last = self.last or now, now
+        wall, busy, mine = (a - b for a, b in zip(now, last))
+        return max(busy - mine, 0) / wall if wall > 0 else 0
 
 
 def agrees(contestant, reference):
@@ -188,24 +211,32 @@ def operations(case, options):
 
 
 def take_turns(ready, machine, options):
-    """Rounds of turns; each round begins with another contestant. Returns the peaks by round."""
+    """Rounds of turns; each round begins with another contestant. Returns the peaks by round,
+    and how many rounds were made again because others used the machine."""
     runs, peaks = {}, []
     for worker, row in ready:
         ms = worker.ask('{"runs": 3}')["ms"]
         runs[row["name"], row["precision"]] = int(min(max(options.turn / np.median(ms), 2), 200))
         worker.wait_until_idle()
-    for i in range(options.rounds):
+    watch, done, disturbed = Watch([w for w, _ in ready] + ([machine] if machine else [])), 0, 0
+    while done < options.rounds:
         if machine:
             peaks.append(machine.ask(""))
             machine.wait_until_idle()
         for j in range(len(ready)):
-            worker, row = ready[(i + j) % len(ready)]
+            worker, row = ready[(done + j) % len(ready)]
             answer = worker.ask('{"runs": %d}' % runs[row["name"], row["precision"]])
             row["rounds"].append(answer["ms"])
             row["resident"], row["resident_before"] = answer["peak"], answer["before"]
             worker.wait_until_idle()
-        peers_report.progress(options, i + 1, options.rounds)
-    return peaks
+        if watch.foreign() > MOST_FOREIGN and disturbed < 2 * options.rounds:
+            disturbed += 1
+            for rounds in [peaks][:len(peaks)] + [row["rounds"] for _, row in ready]:
+                rounds.pop()
+            continue
+        done += 1
+        peers_report.progress(options, done, options.rounds)
+    return peaks, disturbed
 
 
 def measure(case, threads, options):
@@ -216,7 +247,9 @@ def measure(case, threads, options):
         machine = Worker([command, "--serve", "--threads", str(threads)], os.devnull)
     else:
         notes.append("no peak: %s is not built (-DATTN_BENCH=ON)" % command)
-    peaks = take_turns(ready, machine, options)
+    peaks, disturbed = take_turns(ready, machine, options)
+    if disturbed:
+        notes.append("%d rounds more were left out: others used the machine" % disturbed)
     for worker, _ in ready:
         worker.close()
     if machine:

@@ -27,7 +27,7 @@ class Error(ctypes.Structure):
 
 class ModelOptions(ctypes.Structure):
     _fields_ = [("allocator", ctypes.c_void_p), ("max_memory", ctypes.c_size_t),
-                ("dtype", ctypes.c_int), ("reserved", ctypes.c_size_t * 8)]
+                ("precision", ctypes.c_int), ("reserved", ctypes.c_size_t * 8)]
 
 
 class SessionOptions(ctypes.Structure):
@@ -44,7 +44,7 @@ class Attn:
         self.lib, self.error = ctypes.CDLL(job["library"]), Error()
         self.x = np.ascontiguousarray(x[0])
         self.model, self.session = ctypes.c_void_p(), ctypes.c_void_p()
-        options = ModelOptions(dtype=job["dtype"])
+        options = ModelOptions(precision=job["number"])
         self.check(self.lib.attn_model_open(ctypes.byref(self.model), job["folder"].encode(),
                                             ctypes.byref(options), ctypes.byref(self.error)))
         threads = SessionOptions(threads=job["threads"])
