@@ -1,7 +1,7 @@
 /*  [ header, padded to HEAD bytes | params->bytes of panels, as attn_params_fill lays them out ]
  *
  * Everything in the header must be what this process would write now; that is the whole check. */
-#define _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE /* madvise */
 
 #include "runtime/kept.h"
 
@@ -135,7 +135,8 @@ static void hash_block(void *arg, size_t block, size_t worker)
     (void)worker;
 #if defined(MADV_POPULATE_READ)
     /* One call in place of a thousand page faults. */
-    if (j->mapped) madvise((void *)(uintptr_t)from, size, MADV_POPULATE_READ);
+    if (j->mapped)
+        madvise((void *)(uintptr_t)from, size, MADV_POPULATE_READ); /* may fail: then they fault */
 #endif
     j->hash[block] = attn_hash(block, from, size);
 }
@@ -167,48 +168,59 @@ const char *attn_kept_path(attn_model *m, attn_error *err)
                              *precision ? "-" : "", precision);
 }
 
-/* NULL if the file is what the model needs now, else what is wrong with it. */
-static const char *find_fault(attn_model *m, const attn_file *file)
+/* *fault: NULL if the file is what the model needs now, else what is wrong with it. */
+static attn_status find_fault(attn_model *m, const attn_file *file, const char **fault,
+                              attn_error *err)
 {
     header want = make_header(m), have;
-    if (file->size < HEAD) return "it is cut off";
+    *fault = "it is cut off";
+    if (file->size < HEAD) return ATTN_OK;
     memcpy(&have, file->data, sizeof have);
-    if (memcmp(have.magic, want.magic, sizeof have.magic) != 0 || have.head != HEAD)
-        return "it is no file of kept panels";
+    *fault = "it is no file of kept panels";
+    if (memcmp(have.magic, want.magic, sizeof have.magic) != 0 || have.head != HEAD) return ATTN_OK;
+    *fault = "it is of another version of attn";
     if (have.format != want.format || memcmp(have.version, want.version, sizeof have.version) != 0)
-        return "it is of another version of attn";
-    if (have.self != hash_self(&have)) return "its header is damaged";
+        return ATTN_OK;
+    *fault = "its header is damaged";
+    if (have.self != hash_self(&have)) return ATTN_OK;
+    *fault = "it is for other kernels";
     if (memcmp(have.kernels, want.kernels, sizeof have.kernels) != 0 ||
         have.packing != want.packing)
-        return "it is for other kernels";
-    if (have.weights != want.weights) return "the weight file has changed since";
-    if (have.params != want.params || have.bytes != want.bytes)
-        return "the description wants other weights";
-    if (file->size - HEAD != want.bytes) return "it is cut off";
-    uint64_t panels;
-    if (hash_panels(m, (const char *)file->data + HEAD, true, &panels, NULL))
-        return "there is no memory to check it";
-    return panels == have.panels ? NULL : "its panels are damaged";
+        return ATTN_OK;
+    *fault = "the weight file has changed since";
+    if (have.weights != want.weights) return ATTN_OK;
+    *fault = "the description wants other weights";
+    if (have.params != want.params || have.bytes != want.bytes) return ATTN_OK;
+    *fault = "it is cut off";
+    if (file->size - HEAD != want.bytes) return ATTN_OK;
+    ATTN_TRY(hash_panels(m, (const char *)file->data + HEAD, true, &want.panels, err));
+    *fault = want.panels == have.panels ? NULL : "its panels are damaged";
+    return ATTN_OK;
 }
 
-bool attn_kept_open(attn_model *m)
+static attn_status set_notice(attn_model *m, const char *path, const char *why, attn_error *err)
 {
-    const char *path = m->weights_name && m->params.bytes ? attn_kept_path(m, NULL) : NULL;
-    attn_error err;
-    if (!path || !attn_file_exists(path)) return false;
-    if (attn_file_map(&m->kept, path, &err)) {
-        m->notice = attn_arena_printf(&m->arena, NULL, "%s; the weights are packed anew", err.text);
-        return false;
-    }
-    const char *fault = find_fault(m, &m->kept);
+    m->notice = attn_arena_printf(
+        &m->arena, err, "%s: not used, %s; attn pack --panels writes it again", path, why);
+    return m->notice ? ATTN_OK : ATTN_NO_MEMORY;
+}
+
+attn_status attn_kept_open(attn_model *m, attn_error *err)
+{
+    const char *fault;
+    attn_error inner;
+    if (!m->weights_name || !m->params.bytes) return ATTN_OK;
+    const char *path = attn_kept_path(m, err);
+    if (!path) return ATTN_NO_MEMORY;
+    if (!attn_file_exists(path)) return ATTN_OK;
+    if (attn_file_map(&m->kept, path, &inner)) return set_notice(m, path, "it cannot be read", err);
+    ATTN_TRY(find_fault(m, &m->kept, &fault, err));
     if (!fault) {
         m->kept_name = path;
-        return true;
+        return ATTN_OK;
     }
     attn_file_unmap(&m->kept);
-    m->notice = attn_arena_printf(
-        &m->arena, NULL, "%s: not used, %s; `attn pack --panels` writes it again", path, fault);
-    return false;
+    return set_notice(m, path, fault, err);
 }
 
 const void *attn_kept_panels(const attn_model *m)

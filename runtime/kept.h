@@ -10,9 +10,10 @@
  * of memory. The model has weights. */
 const char *attn_kept_path(attn_model *model, attn_error *err);
 
-/* Maps and checks the kept panels of a described model; true: model->kept is they. False, with
- * model->notice set if there is a file that is not used. */
-bool attn_kept_open(attn_model *model);
+/* Maps and checks the kept panels of a described model: sets model->kept and kept_name; or, if
+ * there is a file that cannot be used, model->notice. Errors: only ATTN_NO_MEMORY and ATTN_LIMIT.
+ */
+attn_status attn_kept_open(attn_model *model, attn_error *err);
 
 /* What is mapped: the memory that attn_params_bind takes. */
 const void *attn_kept_panels(const attn_model *model);

@@ -35,7 +35,8 @@ static attn_status build_graph(attn_model *m, const attn_found *found, attn_erro
 
 static attn_status prepare_weights(attn_model *m, attn_error *err)
 {
-    if (attn_kept_open(m)) {
+    ATTN_TRY(attn_kept_open(m, err));
+    if (m->kept_name) {
         attn_params_bind(&m->params, attn_kept_panels(m));
     } else {
         ATTN_TRY(attn_alloc(&m->memory, m->params.bytes, "the packed weights", &m->packed, err));
