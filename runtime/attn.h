@@ -130,6 +130,9 @@ ATTN_API attn_status attn_model_open(attn_model **out, const char *path,
                                      const attn_model_options *options, attn_error *err);
 ATTN_API void attn_model_close(attn_model *model);
 ATTN_API const char *attn_model_name(const attn_model *model);
+/* NULL, or one line for the user: a file of kept panels (`attn pack --panels`) lies beside the
+ * weights, and why it is not used. Nothing is wrong but the time it would have saved. */
+ATTN_API const char *attn_model_notice(const attn_model *model);
 
 /* ---- session ----------------------------------------------------------------------------- */
 

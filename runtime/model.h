@@ -20,7 +20,10 @@ struct attn_model {
     attn_weights weights;
     attn_graph graph;
     attn_params params;
-    void *packed; /* the weights as the layers use them */
+    void *packed;          /* the weights as the layers use them; NULL: they are mapped */
+    attn_file kept;        /* where they are mapped */
+    const char *kept_name; /* NULL: nowhere */
+    const char *notice;    /* NULL, or what attn_model_notice says */
     const attn_kernels *kernels;
     attn_preprocess preprocess;
 };
