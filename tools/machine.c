@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -248,4 +250,43 @@ size_t machine_peak_resident(void)
         if (sscanf(line, "VmHWM: %lu kB", &kib) == 1) break;
     fclose(file);
     return (size_t)kib * 1024;
+}
+
+/* ---- others ------------------------------------------------------------------------------ */
+
+/* Of all cores since the start of the system; -1: unknown. */
+static double busy_seconds(void)
+{
+    double user, nice, system, idle, waiting, irq = 0, softirq = 0, steal = 0;
+    FILE *file = fopen("/proc/stat", "r");
+    if (!file) return -1;
+    int count = fscanf(file, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &user, &nice, &system, &idle,
+                       &waiting, &irq, &softirq, &steal);
+    fclose(file);
+    if (count < 5) return -1;
+    return (user + nice + system + irq + softirq + steal) / (double)sysconf(_SC_CLK_TCK);
+}
+
+machine_watch machine_watch_begin(void)
+{
+    struct timespec own;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
+    return (machine_watch){cli_seconds(), busy_seconds(),
+                           (double)own.tv_sec + 1e-9 * (double)own.tv_nsec};
+}
+
+double machine_watch_end(const machine_watch *begin)
+{
+    const double ticks = 0.2; /* the system counts in hundredths */
+    machine_watch end = machine_watch_begin();
+    double wall = end.wall - begin->wall;
+    if (begin->busy < 0 || end.busy < 0 || wall < ticks) return 0;
+    double others = (end.busy - begin->busy) - (end.own - begin->own);
+    return others > 0 ? others / wall : 0;
+}
+
+void machine_watch_note(const machine_watch *begin)
+{
+    double others = machine_watch_end(begin);
+    if (others > 0.1) fprintf(stderr, "note: other processes used %.1f cores meanwhile\n", others);
 }
