@@ -132,11 +132,14 @@ static void peak_task(void *arg, size_t task, size_t worker)
 
 double machine_peak(attn_pool *pool, const char *kernels, machine_unit unit)
 {
-    enum { TASKS = 64 }; /* of each worker: short ones, so that all end at about the same time */
-    const double task_seconds = 25e-6;
+    /* Short tasks, so that all workers end at about the same time. A system may start workers on
+     * one core and deal them out only after a while: then it is not the machine that is measured.
+     */
+    enum { TASKS = 64, TRIES = 25 };
+    const double task_seconds = 25e-6, apart = 0.75;
     peak_job job = {.kind = find_loop(kernels, unit), .rounds = 256, .one = 1};
     if (!job.kind.run) return 0;
-    double seconds = 0;
+    double seconds = 0, best = 0;
     while (seconds < task_seconds) { /* also wakes the wide units */
         job.rounds *= 2;
         double start = cli_seconds();
@@ -144,11 +147,18 @@ double machine_peak(attn_pool *pool, const char *kernels, machine_unit unit)
         seconds = cli_seconds() - start;
     }
     job.rounds = (size_t)((double)job.rounds * task_seconds / seconds) + 1;
-    size_t tasks = attn_pool_workers(pool) * TASKS;
-    attn_pool_run(pool, attn_pool_workers(pool) * 2, peak_task, &job); /* wakes the workers */
-    double start = cli_seconds();
-    attn_pool_run(pool, tasks, peak_task, &job);
-    return (double)tasks * (double)job.rounds * job.kind.operations / (cli_seconds() - start);
+    size_t workers = attn_pool_workers(pool), cores = attn_cpu_count(), tasks = workers * TASKS;
+    double task_rate = (double)job.rounds * job.kind.operations;
+    double expected =
+        apart * (double)(workers < cores ? workers : cores) * task_rate / task_seconds;
+    attn_pool_run(pool, workers * 2, peak_task, &job); /* wakes the workers */
+    for (int i = 0; i < TRIES && best < expected; i++) {
+        double start = cli_seconds();
+        attn_pool_run(pool, tasks, peak_task, &job);
+        double rate = (double)tasks * task_rate / (cli_seconds() - start);
+        if (rate > best) best = rate;
+    }
+    return best;
 }
 
 /* ---- memory ------------------------------------------------------------------------------ */
