@@ -135,8 +135,8 @@ double machine_peak(attn_pool *pool, const char *kernels, machine_unit unit)
     /* Short tasks, so that all workers end at about the same time. A system may start workers on
      * one core and deal them out only after a while: then it is not the machine that is measured.
      */
-    enum { TASKS = 64, TRIES = 25 };
-    const double task_seconds = 25e-6, apart = 0.75;
+    enum { TASKS = 64, TRIES = 12 };
+    const double task_seconds = 25e-6, apart = 0.92;
     peak_job job = {.kind = find_loop(kernels, unit), .rounds = 256, .one = 1};
     if (!job.kind.run) return 0;
     double seconds = 0, best = 0;
