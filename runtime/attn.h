@@ -103,9 +103,22 @@ typedef struct attn_allocator {
 
 typedef struct attn_model attn_model;
 
+/* What the matrices of linear and patch_embed layers are kept and multiplied in. Everything else
+ * (norms, biases, embeddings, attention) stays f32. */
+typedef enum attn_precision {
+    ATTN_AS_FILE, /* as the file says: f32, f16 and bf16 give the bits of f32 arithmetic on the
+                   * file's exact values; what `attn pack` wrote runs as it was packed */
+    ATTN_IN_F32,
+    ATTN_IN_BF16, /* weights rounded to bf16; inputs too, where the CPU multiplies bf16 */
+    ATTN_IN_F16,  /* weights rounded to f16 */
+    ATTN_IN_INT8, /* integers, one scale per output; inputs too, one scale per row */
+    ATTN_IN_INT4, /* weights in groups of 32 integers with one scale */
+} attn_precision;
+
 typedef struct attn_model_options {
     const attn_allocator *allocator; /* NULL: malloc; the struct is copied */
     size_t max_memory;               /* bytes for the model's own memory; 0: no limit */
+    attn_precision precision;
 } attn_model_options;
 
 /* Opens `path`: a folder with attn.json, or with a config.json that a built-in description

@@ -48,8 +48,9 @@ typedef struct attn_port {
 
 typedef struct attn_node {
     const attn_layer *layer;
-    const char *name;  /* unique: "encoder.layer.0.layernorm_before" */
-    const char *place; /* "FILE: graph[3].graph[0] (linear)" */
+    const char *name;    /* unique: "encoder.layer.0.layernorm_before" */
+    const char *place;   /* "FILE: graph[3].graph[0] (linear)" */
+    const char *made_of; /* fused: "linear + gelu + add"; otherwise NULL */
     void *params;
     size_t inputs, outputs;
     size_t *in, *out; /* values; out has room for one more */
@@ -65,7 +66,7 @@ typedef struct attn_graph {
     const char **value_name;
     size_t nodes;
     attn_node *node;
-    /* The same with score, normalize, select in one where nothing else sees what is between. */
+    /* The same with layers made one where that gives the same bits: see fuse.c. */
     size_t fused_nodes;
     attn_node *fused;
     size_t prefixes;

@@ -9,6 +9,7 @@
 struct attn_model {
     attn_memory memory;
     attn_arena arena;
+    attn_precision precision;     /* what was asked for, or else what the weight file asks for */
     const char *folder;           /* "models/cifar10_cct" */
     const char *description_name; /* the description's file, or "vit.json (built in)" */
     const char *config_name;      /* NULL: the folder has none */
@@ -22,6 +23,10 @@ struct attn_model {
     const attn_kernels *kernels;
     attn_preprocess preprocess;
 };
+
+/* attn_model_open without the packing: everything is checked, nothing can run. */
+attn_status attn_model_describe(attn_model **out, const char *path,
+                                const attn_model_options *options, attn_error *err);
 
 /* The size that the preprocessing gives must be that of the image input `port`, where the
  * description fixes it. */

@@ -51,6 +51,57 @@ static bool param_bytes(const attn_param *p, const attn_kernels *kernels, size_t
     return fits;
 }
 
+/* ---- types ------------------------------------------------------------------------------- */
+
+/* f32 and f16 panels take x as floats everywhere; those of bf16 only where the CPU multiplies no
+ * bf16: then f32 panels keep the promise. */
+static attn_panel_type type_of_file(const attn_param *p, const attn_kernels *kernels)
+{
+    const attn_integers *q = p->source->integers;
+    /* The integers as they are, if the scales stand for the outputs of this use. */
+    if (q && q->transposed == p->k_is_row && p->k == (p->k_is_row ? q->rows : q->columns))
+        return q->bits == 8 ? ATTN_PANEL_I8 : ATTN_PANEL_I4;
+    switch (p->source->dtype) {
+    case ATTN_F16:
+        return ATTN_PANEL_F16;
+    case ATTN_BF16:
+        return kernels->row_bytes(ATTN_PANEL_BF16, p->k) ? ATTN_PANEL_F32 : ATTN_PANEL_BF16;
+    default:
+        return ATTN_PANEL_F32;
+    }
+}
+
+attn_panel_type attn_params_type(attn_precision precision)
+{
+    static const attn_panel_type types[] = {
+        [ATTN_IN_F32] = ATTN_PANEL_F32, [ATTN_IN_BF16] = ATTN_PANEL_BF16,
+        [ATTN_IN_F16] = ATTN_PANEL_F16, [ATTN_IN_INT8] = ATTN_PANEL_I8,
+        [ATTN_IN_INT4] = ATTN_PANEL_I4,
+    };
+    return types[precision];
+}
+
+static attn_panel_type choose(const attn_param *p, attn_precision precision,
+                              const attn_kernels *kernels)
+{
+    attn_panel_type type =
+        precision == ATTN_AS_FILE ? type_of_file(p, kernels) : attn_params_type(precision);
+    /* A column longer than the integers' sums can hold stays f32. */
+    return kernels->panel_bytes(type, p->k) ? type : ATTN_PANEL_F32;
+}
+
+void attn_params_choose(const attn_graph *graph, attn_precision precision,
+                        const attn_kernels *kernels)
+{
+    for (size_t n = 0; n < graph->nodes; n++)
+        for (size_t i = 0; i < graph->node[n].weights; i++) {
+            attn_param *p = graph->node[n].weight[i];
+            if (p->source && p->any_type) p->type = choose(p, precision, kernels);
+        }
+}
+
+/* ---- sizes ------------------------------------------------------------------------------- */
+
 attn_status attn_params_measure(attn_params *params, const attn_graph *graph,
                                 const attn_kernels *kernels, attn_arena *arena, attn_error *err)
 {

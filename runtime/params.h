@@ -13,6 +13,15 @@ typedef struct attn_params {
     attn_param **param; /* every weight of every node, equal ones side by side */
 } attn_params;
 
+/* The panels that a precision other than ATTN_AS_FILE asks for. */
+attn_panel_type attn_params_type(attn_precision precision);
+
+/* Sets the type of every matrix: what `precision` asks for, or, as the file says, the narrowest
+ * that gives the bits of f32 on the file's values. Before shapes are inferred: scratch depends on
+ * it. */
+void attn_params_choose(const attn_graph *graph, attn_precision precision,
+                        const attn_kernels *kernels);
+
 attn_status attn_params_measure(attn_params *params, const attn_graph *graph,
                                 const attn_kernels *kernels, attn_arena *arena, attn_error *err);
 

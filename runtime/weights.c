@@ -31,7 +31,7 @@ static attn_status open_file(attn_weights *w, const char *path, shard *out, attn
     ATTN_TRY(attn_file_map(mapped, file, err));
     w->files++;
     return attn_safetensors_parse(file, mapped->data, mapped->size, &w->arena, &out->list,
-                                  &out->count, err);
+                                  &out->count, &w->packed, err);
 }
 
 static attn_status open_single(attn_weights *w, const char *path, attn_error *err)
@@ -170,6 +170,7 @@ attn_status attn_weights_open(attn_weights *w, const char *path, attn_memory *me
     } else {
         status = open_single(w, path, &cause);
     }
+    if (!status) status = attn_weights_pair(w->list, w->count, &w->arena, &cause);
     if (!status) return ATTN_OK;
     attn_weights_close(w);
     if (err) *err = cause;
@@ -190,6 +191,9 @@ const attn_weight *attn_weights_find(const attn_weights *w, const char *name)
 
 attn_status attn_weight_check(const attn_weight *weight, attn_error *err)
 {
+    if (weight->problem)
+        return attn_fail(err, ATTN_BAD_MODEL, "%s: tensor \"%.200s\": %s", weight->file,
+                         weight->name, weight->problem);
     if (!weight->unsupported) return ATTN_OK;
     return attn_fail(err, ATTN_BAD_MODEL,
                      "%s: tensor \"%.200s\": dtype %s is not supported (F32, F16, BF16, I64, I32, "
@@ -214,6 +218,10 @@ static uint32_t half_bits(uint32_t h)
 void attn_weight_to_f32(const attn_weight *weight, size_t first, size_t count, float *to)
 {
     const unsigned char *from = weight->data;
+    if (weight->integers) {
+        attn_integers_to_f32(weight, first, count, to);
+        return;
+    }
     from += first * attn_dtype_size(weight->dtype);
     switch (weight->dtype) {
     case ATTN_F32:

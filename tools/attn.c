@@ -31,7 +31,8 @@ static void print_help(FILE *to)
     fprintf(
         to,
         "\nMODEL is a folder (attn.json, or a Hugging Face folder) or a description file.\n"
-        "All take --threads N, --max-mem SIZE, --json, --quiet; attn COMMAND --help says more.\n");
+        "All take --threads N, --dtype TYPE, --max-mem SIZE, --json, --quiet; attn COMMAND --help\n"
+        "says more.\n");
 }
 
 int main(int argc, char **argv)

@@ -115,10 +115,11 @@ static double plan_flops(const attn_plan *plan)
 static void print_plan(const attn_plan *plan)
 {
     attn_shape_text shape;
-    printf("\n%-4s %-16s %-16s %10s  %s\n", "step", "layer", "shape", "Mmul-add", "name");
+    printf("\n%-4s %-24s %-16s %10s  %s\n", "step", "layer", "shape", "Mmul-add", "name");
     for (size_t s = 0; s < plan->steps; s++) {
         const attn_plan_step *step = &plan->step[s];
-        printf("%-4zu %-16s %-16s %10.3f  %s\n", s, step->node->layer->name,
+        printf("%-4zu %-24s %-16s %10.3f  %s\n", s,
+               step->node->made_of ? step->node->made_of : step->node->layer->name,
                attn_format_shape(&shape, step->out[0].shape.dim, step->out[0].shape.rank),
                step->flops / 1e6, step->node->name);
     }
@@ -178,6 +179,7 @@ static cJSON *model_json(const attn_model *m, const attn_plan *plan)
             cJSON *entry = cJSON_CreateObject();
             cJSON_AddStringToObject(entry, "node", step->node->name);
             cJSON_AddStringToObject(entry, "layer", step->node->layer->name);
+            if (step->node->made_of) cJSON_AddStringToObject(entry, "made_of", step->node->made_of);
             cJSON_AddItemToObject(entry, "shape",
                                   cli_shape_json(step->out[0].shape.dim, step->out[0].shape.rank));
             cJSON_AddNumberToObject(entry, "multiply_adds", step->flops);
@@ -214,7 +216,7 @@ static int look(int argc, char **argv, const char *command, bool whole)
     attn_model *model;
     if (!cli_options(&c, argc, argv, options, &status)) return status;
     if (c.count != 1) return cli_usage(&c, "one model is needed, found %zu", c.count);
-    attn_model_options model_options = {.max_memory = c.max_memory};
+    attn_model_options model_options = cli_model_options(&c);
     if (attn_model_open(&model, c.argument[0], &model_options, &err)) return cli_error(&err);
     attn_plan *plan = plan_once(model, &err);
     if (err.status || (!whole && check_photos(model, &err))) {

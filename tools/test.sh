@@ -45,7 +45,7 @@ fi
 
 # The suite as each instruction set sees it. Tests of kernels and of bits go through all levels by
 # themselves.
-for level in scalar avx2 avx512 avx512vnni neon; do
+for level in scalar avx2 avx512 avx512vnni avx512bf16 neon; do
     part "gcc, ATTN_CPU=$level"
     why=$(ATTN_CPU=$level $out/gcc/attn check models/worked_example 2>&1)
     if [ ! -e $out/gcc/attn ]; then

@@ -70,6 +70,56 @@ static inline __m512 emulate_cvtph_ps(__m256i a)
 #undef _mm512_cvtph_ps
 #define _mm512_cvtph_ps emulate_cvtph_ps
 
+static inline uint32_t emulate_flush(uint32_t u)
+{
+    return u & 0x7f800000 ? u : u & 0x80000000;
+}
+static inline float emulate_flushed(uint32_t u)
+{
+    float a;
+    u = emulate_flush(u);
+    memcpy(&a, &u, sizeof a);
+    return a;
+}
+
+static inline __m512 emulate_dpbf16_ps(__m512 sum, __m512i a, __m512i b)
+{
+    uint32_t s[16], x[16], y[16];
+    memcpy(s, &sum, sizeof s);
+    memcpy(x, &a, sizeof x);
+    memcpy(y, &b, sizeof y);
+    for (int i = 0; i < 32; i++) { /* the odd one of a pair first */
+        uint32_t shift = i % 2 ? 16 : 0, c = x[i / 2] << shift, w = y[i / 2] << shift;
+        float t = fmaf(emulate_flushed(c & 0xffff0000), emulate_flushed(w & 0xffff0000),
+                       emulate_flushed(s[i / 2]));
+        memcpy(&s[i / 2], &t, sizeof t);
+        s[i / 2] = emulate_flush(s[i / 2]);
+    }
+    memcpy(&sum, s, sizeof s);
+    return sum;
+}
+#undef __m512bh
+#define __m512bh __m512i
+#undef _mm512_dpbf16_ps
+#define _mm512_dpbf16_ps emulate_dpbf16_ps
+
+static inline __m256i emulate_cvtneps_pbh(__m512 a)
+{
+    uint32_t in[16];
+    uint16_t out[16];
+    __m256i b;
+    memcpy(in, &a, sizeof in);
+    for (int i = 0; i < 16; i++) {
+        uint32_t u = emulate_flush(in[i]);
+        bool nan = (u & 0x7fffffff) > 0x7f800000;
+        out[i] = (uint16_t)(nan ? u >> 16 | 0x40 : (u + 0x7fff + (u >> 16 & 1)) >> 16);
+    }
+    memcpy(&b, out, sizeof b);
+    return b;
+}
+#undef _mm512_cvtneps_pbh
+#define _mm512_cvtneps_pbh emulate_cvtneps_pbh
+
 #undef _mm512_madd_epi16
 #define _mm512_madd_epi16 simde_mm512_madd_epi16
 

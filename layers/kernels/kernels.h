@@ -54,11 +54,15 @@ typedef enum attn_binary {
 typedef enum attn_panel_type {
     ATTN_PANEL_F32,
     ATTN_PANEL_BF16, /* rounded to nearest even; widened to f32 exactly */
-    ATTN_PANEL_F16,  /* likewise */
-    ATTN_PANEL_I8,   /* each column: integers -127 .. 127 times a scale; integer sums, so any order
-                      * gives the same bits; x comes in quantised rows */
-    ATTN_PANEL_I4, /* groups of ATTN_I4_GROUP elements of a column: integers -7 .. 7 times a scale;
-                    * widened to f32 as (float)q * scale */
+    /* The panels of BF16, to the byte; x is rounded to bf16, too, and comes in quantised rows. The
+     * order is that of VDPBF16PS: k = 1, 0, 3, 2, 5, 4 ... The bits are the same on every level,
+     * but where a denormal is among x, w and the partial sums: avx512bf16 takes it as 0. */
+    ATTN_PANEL_BF16_DOT,
+    ATTN_PANEL_F16, /* as BF16 */
+    ATTN_PANEL_I8,  /* each column: integers -127 .. 127 times a scale; integer sums, so any order
+                     * gives the same bits; x comes in quantised rows */
+    ATTN_PANEL_I4,  /* groups of ATTN_I4_GROUP elements of a column: integers -7 .. 7 times a scale;
+                     * widened to f32 as (float)q * scale */
     ATTN_PANEL_TYPES,
 } attn_panel_type;
 
@@ -74,8 +78,8 @@ typedef struct attn_gemm {
     size_t m, n, k;
     const float *x;
     size_t ldx;
-    const void *rows; /* I8, instead of x: m rows of attn_kernels.row_bytes(k) bytes each, made by
-                       * attn_kernels.quantize */
+    const void *rows; /* instead of x, where attn_kernels.row_bytes(type, k) is not 0: m rows of so
+                       * many bytes each, made by attn_kernels.quantize */
     attn_panel_type type;
     const void *w;
     size_t ldw;
@@ -90,7 +94,7 @@ typedef struct attn_gemm {
 } attn_gemm;
 
 typedef struct attn_kernels {
-    const char *name; /* "scalar", "avx2", "avx512", "avx512vnni", "neon" */
+    const char *name; /* "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16", "neon" */
 
     /* Packed matrix [k, n]: ceil(n / panel) panels, panel p holding the columns p * panel ...;
      * missing columns are zero. F32: each [k][panel] floats. A panel of another type is opaque, has
@@ -105,10 +109,14 @@ typedef struct attn_kernels {
      * are all below 2^-100, zero. */
     void (*pack)(attn_panel_type type, void *packed, const float *w, size_t k, size_t n,
                  size_t stride_k, size_t stride_n);
-    /* One row x: [k] as I8 takes it: q = round(x * 127 / max|x|), and the scale max|x| / 127. A row
-     * with NaN or infinity in it makes NaN. */
-    size_t (*row_bytes)(size_t k); /* a multiple of 64; 0 on overflow */
-    void (*quantize)(void *row, const float *x, size_t k);
+    /* Bytes of a row of x as panels of this type take it, a multiple of 64; 0 if they take x as
+     * floats, SIZE_MAX on overflow. k > 0. */
+    size_t (*row_bytes)(attn_panel_type type, size_t k);
+    /* Makes such a row of x: [k]; row must not overlap x.
+     * BF16_DOT: x rounded to nearest even.
+     * I8: q = round(x * 127 / max|x|), and the scale max|x| / 127. A row with NaN or infinity in it
+     * makes NaN. */
+    void (*quantize)(attn_panel_type type, void *row, const float *x, size_t k);
     /* Serial. A caller splits work by rows of x and by whole panels of w. */
     void (*gemm)(const attn_gemm *g);
 
@@ -128,8 +136,8 @@ typedef struct attn_kernels {
     /* sum v tanh(a + b): the additive score (Bahdanau et al. 2015, eq. 6). */
     float (*additive)(const float *v, const float *a, const float *b, size_t n);
 
-    /* y = exp(scale * x - max(scale * x)) / sum of these. A row of nothing but -infinity gives
-     * zeros: a query that may look at no key takes nothing. */
+    /* y = exp(scale * x - max(scale * x)) * (1 / sum of these). A row of nothing but -infinity
+     * gives zeros: a query that may look at no key takes nothing. */
     void (*softmax)(float *y, const float *x, size_t n, float scale);
     /* y = (x - mean) / sqrt(var + eps) * weight + bias; Ba et al. 2016, eq. 4. Biased variance, two
      * passes. weight, bias: [n] or NULL. */
@@ -163,6 +171,7 @@ typedef enum attn_cpu_level {
     ATTN_CPU_AVX2,
     ATTN_CPU_AVX512,
     ATTN_CPU_AVX512VNNI,
+    ATTN_CPU_AVX512BF16, /* with VNNI, too */
     ATTN_CPU_LEVELS,
 } attn_cpu_level;
 

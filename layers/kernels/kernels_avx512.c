@@ -15,7 +15,11 @@
 
 #include "layers/kernels/panels.inc"
 
+#include "layers/kernels/rows.inc"
+
 #include "layers/kernels/int8.inc"
+
+#include "layers/kernels/bf16.inc"
 
 #include "layers/kernels/gemm.inc"
 

@@ -9,6 +9,7 @@ extern const attn_kernels attn_kernels_scalar;
 extern const attn_kernels attn_kernels_avx2;
 extern const attn_kernels attn_kernels_avx512;
 extern const attn_kernels attn_kernels_avx512vnni;
+extern const attn_kernels attn_kernels_avx512bf16;
 #elif defined(__aarch64__)
 extern const attn_kernels attn_kernels_neon;
 #endif

@@ -2,6 +2,9 @@
  * each level the same functions with the same results:
  *
  *   v_load_bf16(p), v_load_f16(p)   VEC_WIDTH of them, widened exactly
+ *   v_load_pairs(p, &even, &odd)    VEC_WIDTH pairs of bf16, widened exactly
+ *   v_round_bf16(a)                 a rounded to bf16, in the high halves; the low ones are 0
+ *   v_pair(even, odd)               pairs as v_load_pairs takes them, of two such vectors
  *   v_load_i4(p, &low, &high)       VEC_WIDTH bytes: the low and the high nibbles, minus 8
  *
  * Integer products. An accumulator VI has VEC_WIDTH int32. Each of its elements takes I8_GROUP
@@ -11,8 +14,15 @@
  *   VW vw_set(p)       x: one group, the same for all elements: 4 bytes as v_store_q made them
  *   vi_dot(a, x, w)    a + the sum of the group's products
  *   v_store_q(p, t)    the integers n of t = VEC_ROUND + n, |n| <= 127, as x: 4 / I8_GROUP bytes
- * each I8_OFFSET          what v_store_q adds to each, to have it unsigned vi_zero() vi_load(p)
- * vi_sub(a, b)   v_from_int(a) rounded to nearest even */
+ *   I8_OFFSET          what v_store_q adds to each, to have it unsigned
+ *   vi_zero() vi_load(p) vi_sub(a, b)   v_from_int(a) rounded to nearest even
+ *
+ * Products of pairs of bf16, with VEC_BF16:
+ *
+ *   VB vb_load(p)      weights: VEC_WIDTH pairs
+ *   VB vb_set(p)       x: one pair, the same for all elements
+ *   vb_dot(a, x, w)    a + the sum of the pair's products, fma of the odd one first, denormals as 0
+ *   v_store_bf16(p, a) a rounded to nearest even, 2 bytes each; denormals may become 0 */
 #ifndef ATTN_KERNELS_NARROW_H
 #define ATTN_KERNELS_NARROW_H
 
@@ -27,5 +37,11 @@
 #elif defined(VEC_NEON)
 #include "layers/kernels/narrow_neon.h"
 #endif
+
+VEC_INLINE V v_round_bf16(V a)
+{
+    V quiet = v_or(a, v_bits(0x400000)); /* the payload of a NaN may have been in the low half */
+    return v_and(v_select(v_is_nan(a), quiet, v_round_bits(a)), v_bits(0xffff0000u));
+}
 
 #endif

@@ -13,6 +13,24 @@ VEC_INLINE V v_load_bf16(const uint16_t *p)
     __m256i a = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
     return _mm256_castsi256_ps(_mm256_slli_epi32(a, 16));
 }
+VEC_INLINE void v_load_pairs(const uint16_t *p, V *even, V *odd)
+{
+    __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    *even = _mm256_castsi256_ps(_mm256_slli_epi32(a, 16));
+    *odd = v_and(_mm256_castsi256_ps(a), v_bits(0xffff0000u));
+}
+/* a + 0x7fff + (a >> 16 & 1), of the bits: carries into the high half what rounds up. */
+VEC_INLINE V v_round_bits(V a)
+{
+    __m256i u = _mm256_castps_si256(a);
+    __m256i even = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+    u = _mm256_add_epi32(u, _mm256_add_epi32(even, _mm256_set1_epi32(0x7fff)));
+    return _mm256_castsi256_ps(u);
+}
+VEC_INLINE V v_pair(V even, V odd)
+{
+    return v_or(_mm256_castsi256_ps(_mm256_srli_epi32(_mm256_castps_si256(even), 16)), odd);
+}
 VEC_INLINE V v_load_f16(const uint16_t *p)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));

@@ -1,4 +1,4 @@
-/* narrow.h for AVX-512, with or without VNNI (VEC_VNNI). Included by it. */
+/* narrow.h for AVX-512, with or without VNNI (VEC_VNNI) and BF16 (VEC_BF16). Included by it. */
 #ifndef ATTN_KERNELS_NARROW_AVX512_H
 #define ATTN_KERNELS_NARROW_AVX512_H
 
@@ -9,6 +9,24 @@ VEC_INLINE V v_load_bf16(const uint16_t *p)
 {
     __m512i a = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
     return _mm512_castsi512_ps(_mm512_slli_epi32(a, 16));
+}
+VEC_INLINE void v_load_pairs(const uint16_t *p, V *even, V *odd)
+{
+    __m512i a = _mm512_loadu_si512((const void *)p);
+    *even = _mm512_castsi512_ps(_mm512_slli_epi32(a, 16));
+    *odd = v_and(_mm512_castsi512_ps(a), v_bits(0xffff0000u));
+}
+/* a + 0x7fff + (a >> 16 & 1), of the bits: carries into the high half what rounds up. */
+VEC_INLINE V v_round_bits(V a)
+{
+    __m512i u = _mm512_castps_si512(a);
+    __m512i even = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    u = _mm512_add_epi32(u, _mm512_add_epi32(even, _mm512_set1_epi32(0x7fff)));
+    return _mm512_castsi512_ps(u);
+}
+VEC_INLINE V v_pair(V even, V odd)
+{
+    return v_or(_mm512_castsi512_ps(_mm512_srli_epi32(_mm512_castps_si512(even), 16)), odd);
 }
 VEC_INLINE V v_load_f16(const uint16_t *p)
 {
@@ -62,6 +80,26 @@ VEC_INLINE VI vi_dot(VI a, VW x, VW w)
 VEC_INLINE void v_store_q(void *p, V t)
 {
     _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(v_to_q(t)));
+}
+#endif
+
+#ifdef VEC_BF16
+typedef __m512i VB;
+VEC_INLINE VB vb_load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+VEC_INLINE VB vb_set(const void *p)
+{
+    return vw_set(p);
+}
+VEC_INLINE V vb_dot(V a, VB x, VB w)
+{
+    return _mm512_dpbf16_ps(a, (__m512bh)x, (__m512bh)w);
+}
+VEC_INLINE void v_store_bf16(void *p, V a)
+{
+    _mm256_storeu_si256(p, (__m256i)_mm512_cvtneps_pbh(a));
 }
 #endif
 

@@ -11,6 +11,23 @@ VEC_INLINE V v_load_bf16(const uint16_t *p)
 {
     return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16));
 }
+VEC_INLINE void v_load_pairs(const uint16_t *p, V *even, V *odd)
+{
+    uint32x4_t a = vreinterpretq_u32_u16(vld1q_u16(p));
+    *even = vreinterpretq_f32_u32(vshlq_n_u32(a, 16));
+    *odd = vreinterpretq_f32_u32(vandq_u32(a, vdupq_n_u32(0xffff0000u)));
+}
+/* a + 0x7fff + (a >> 16 & 1), of the bits: carries into the high half what rounds up. */
+VEC_INLINE V v_round_bits(V a)
+{
+    uint32x4_t u = vreinterpretq_u32_f32(a), even = vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1));
+    return vreinterpretq_f32_u32(vaddq_u32(u, vaddq_u32(even, vdupq_n_u32(0x7fff))));
+}
+VEC_INLINE V v_pair(V even, V odd)
+{
+    uint32x4_t low = vshrq_n_u32(vreinterpretq_u32_f32(even), 16);
+    return vreinterpretq_f32_u32(vorrq_u32(low, vreinterpretq_u32_f32(odd)));
+}
 VEC_INLINE V v_load_f16(const uint16_t *p)
 {
     return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));

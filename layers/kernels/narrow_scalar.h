@@ -13,6 +13,21 @@ VEC_INLINE V v_load_bf16(const uint16_t *p)
 {
     return v_bits((uint32_t)*p << 16);
 }
+VEC_INLINE void v_load_pairs(const uint16_t *p, V *even, V *odd)
+{
+    *even = v_bits((uint32_t)p[0] << 16);
+    *odd = v_bits((uint32_t)p[1] << 16);
+}
+/* a + 0x7fff + (a >> 16 & 1), of the bits: carries into the high half what rounds up. */
+VEC_INLINE V v_round_bits(V a)
+{
+    uint32_t u = v_to_bits(a);
+    return v_bits(u + 0x7fff + (u >> 16 & 1));
+}
+VEC_INLINE V v_pair(V even, V odd)
+{
+    return v_bits(v_to_bits(even) >> 16 | v_to_bits(odd));
+}
 /* The exponent is moved by a multiplication, which gives the denormals theirs. */
 VEC_INLINE V v_load_f16(const uint16_t *p)
 {

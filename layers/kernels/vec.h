@@ -14,6 +14,9 @@
  *   v_and v_or v_xor       of the bits                   v_bits(u) the bits u in every element
  *   v_exponent(t)          2^n for t = VEC_ROUND + n with integer -126 <= n <= 127, from the bits
  *                          of t; anything for other t
+ *   v_scale(p, t)          p 2^n, rounded once, for t as above with |n| <= 252
+ *   v_fold(a, h)           element i + h at i, for i < h; h: a constant power of two < VEC_WIDTH
+ *   v_first(a)             element 0
  *   v_transpose(a)         of the matrix of VEC_WIDTH vectors
  *
  * Every function rounds to nearest even, as IEEE 754 says, and neither traps nor flushes denormals.
@@ -53,6 +56,18 @@
 #include "layers/kernels/vec_avx512.h"
 #elif defined(VEC_NEON)
 #include "layers/kernels/vec_neon.h"
+#endif
+
+#ifndef VEC_HAS_SCALE
+/* As 2^n1 2^n2, since n reaches beyond the exponents. The first product is exact where the second
+ * rounds. */
+VEC_INLINE V v_scale(V p, V t)
+{
+    V n = v_sub(t, v_set(VEC_ROUND));
+    V t1 = v_fma(n, v_set(0.5f), v_set(VEC_ROUND));
+    V t2 = v_add(v_sub(n, v_sub(t1, v_set(VEC_ROUND))), v_set(VEC_ROUND));
+    return v_mul(v_mul(p, v_exponent(t1)), v_exponent(t2));
+}
 #endif
 
 VEC_INLINE V v_zero(void)

@@ -108,6 +108,14 @@ VEC_INLINE V v_exponent(V t)
     uint32x4_t n = vshlq_n_u32(vreinterpretq_u32_f32(t), 23);
     return vreinterpretq_f32_u32(vaddq_u32(n, vdupq_n_u32(0x3f800000u)));
 }
+VEC_INLINE V v_fold(V a, const int h)
+{
+    return h == 2 ? vextq_f32(a, a, 2) : vextq_f32(a, a, 1);
+}
+VEC_INLINE float v_first(V a)
+{
+    return vgetq_lane_f32(a, 0);
+}
 
 VEC_INLINE void v_transpose(V a[VEC_WIDTH])
 {

@@ -105,6 +105,16 @@ VEC_INLINE V v_exponent(V t)
     return v_bits((v_to_bits(t) << 23) + 0x3f800000u);
 }
 
+VEC_INLINE V v_fold(V a, const int h)
+{
+    (void)h;
+    return a;
+}
+VEC_INLINE float v_first(V a)
+{
+    return a;
+}
+
 VEC_INLINE void v_transpose(V a[VEC_WIDTH])
 {
     (void)a;

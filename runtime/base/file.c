@@ -1,4 +1,5 @@
-#define _POSIX_C_SOURCE 200809L
+/* madvise. */
+#define _DEFAULT_SOURCE
 
 #include "runtime/base/file.h"
 
@@ -39,6 +40,14 @@ void attn_file_unmap(attn_file *file)
 {
     if (file->mapping) munmap(file->mapping, file->size);
     *file = (attn_file){.data = ""};
+}
+
+void attn_file_forget(const void *data, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)data, to = from + bytes;
+    from = (from + page - 1) / page * page;
+    to = to / page * page;
+    if (from < to) madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
 bool attn_file_exists(const char *path)

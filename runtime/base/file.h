@@ -15,6 +15,10 @@ attn_status attn_file_map(attn_file *file, const char *path, attn_error *err);
 /* Accepts a zeroed or failed file. */
 void attn_file_unmap(attn_file *file);
 
+/* The pages that lie wholly in data[0..bytes), part of a mapped file, need not stay in memory; they
+ * are read again when they are used. */
+void attn_file_forget(const void *data, size_t bytes);
+
 bool attn_file_exists(const char *path);
 bool attn_is_folder(const char *path);
 

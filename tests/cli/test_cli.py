@@ -108,7 +108,9 @@ class Usage(Case):
             for size in ["0", "x", "5T", "-5M", "99999999999999999999", "1KM"]:
                 self.usage(command, EXAMPLE, "--max-mem", size, says="--max-mem takes a size")
             self.usage(command, EXAMPLE, "--threads", says="--threads takes a number")
-            self.usage(command, EXAMPLE, "--dtype", "int8", says="--dtype int8")
+            self.usage(command, EXAMPLE, "--dtype", "int7", says="--dtype takes f32, bf16, f16, int8 "
+                       "or int4, not int7")
+            self.usage(command, EXAMPLE, "--dtype", says="not nothing")
         for command in ["describe", "inspect", "check", "bench", "run"]:
             self.usage(command, EXAMPLE, "another", says="one model is needed, found 2")
         self.usage("classify", EXAMPLE, "a.png", "--top", "0", says="--top takes a number from 1")
@@ -306,9 +308,16 @@ class Example(Case):
     def test_bench(self):
         root = json.loads(self.good("bench", EXAMPLE, "--runs", "3", "--threads", "1", "--json"))
         self.assertEqual((root["model"], root["runs"], root["threads"]), ("worked example", 3, 1))
-        for key in ["kernels", "median_ms", "p95_ms", "min_ms", "max_ms", "gflops"]:
+        for key in ["kernels", "median_ms", "p95_ms", "min_ms", "max_ms", "gflop", "gflops",
+                    "share_of_peak", "arena_bytes", "session_bytes", "model_bytes", "resident_bytes"]:
             self.assertIn(key, root)
         self.assertLessEqual(root["min_ms"], root["median_ms"])
+        self.assertGreater(root["peak_gflops"]["f32"], 0)
+        self.assertAlmostEqual(root["gflop"], 24e-9)  # 3 keys of 2 columns: scores, then the sum
+        root = json.loads(self.good("bench", EXAMPLE, "--runs", "2", "--profile", "--json"))
+        self.assertEqual([s["layer"] for s in root["steps"]], ["score", "normalize", "select", "reshape"])
+        self.assertEqual({s["layer"] for s in root["layers"]}, {"score", "normalize", "select", "reshape"})
+        self.assertEqual(sum(s["steps"] for s in root["layers"]), 4)
         text = self.good("bench", EXAMPLE, "--runs", "2", "--profile")
         self.assertIn("median", text)
         self.assertIn("GFLOP/s", text)

@@ -27,8 +27,8 @@
 
 /* ---- levels ------------------------------------------------------------------------------ */
 
-static const char *const level_names[ATTN_CPU_LEVELS] = {"scalar", "neon", "avx2", "avx512",
-                                                         "avx512vnni"};
+static const char *const level_names[ATTN_CPU_LEVELS] = {"scalar", "neon",       "avx2",
+                                                         "avx512", "avx512vnni", "avx512bf16"};
 
 static inline int print_levels(void **state)
 {

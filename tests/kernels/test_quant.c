@@ -42,7 +42,7 @@ static double round_to(double a, int bits, int least)
 static float rounded(attn_panel_type type, float a)
 {
     if (isnan(a)) return NAN;
-    if (type == ATTN_PANEL_BF16) return (float)round_to((double)a, 8, -133);
+    if (type != ATTN_PANEL_F16) return (float)round_to((double)a, 8, -133);
     double b = round_to((double)a, 11, -24);
     return (float)(fabs(b) >= 65536 ? copysign(INFINITY, b) : b);
 }
@@ -75,7 +75,8 @@ static float quantise(float *out, const float *p, size_t n, size_t stride, int m
     float scale = scale_of(max_of(p, n, stride), most, bits), inverse = 1 / scale;
     for (size_t i = 0; i < n; i++)
         out[i * stride] =
-            scale > 0 ? (float)nearbyint((double)p[i * stride] * (double)inverse) * scale : scale;
+            scale > 0 ? (float)(int)nearbyint((double)p[i * stride] * (double)inverse) * scale
+                      : scale;
     return scale;
 }
 
@@ -112,13 +113,31 @@ static float product_i8(const float *row, size_t k, size_t n, size_t j, float sc
     return (float)sum * row_scale * scale;
 }
 
-static void reference(const attn_gemm *g, const float *scale)
+/* The order of BF16_DOT. With `flush` denormals are 0. */
+static float product_bf16(const float *row, size_t k, size_t n, size_t j, bool flush)
+{
+    float sum = 0;
+    for (size_t i = 0; i < k + k % 2; i++) {
+        size_t at = i ^ 1;
+        if (at >= k) continue;
+        float a = rounded(ATTN_PANEL_BF16_DOT, row[at]), b = widened[at * n + j];
+        if (flush && fabsf(a) < 0x1p-126f) a = copysignf(0, a);
+        if (flush && fabsf(b) < 0x1p-126f) b = copysignf(0, b);
+        sum = fmaf(a, b, sum);
+        if (flush && fabsf(sum) < 0x1p-126f) sum = copysignf(0, sum);
+    }
+    return sum;
+}
+
+static void reference(const attn_gemm *g, const float *scale, bool flush)
 {
     for (size_t i = 0; i < g->m; i++) {
         for (size_t j = 0; j < g->n; j++) {
             float a = 0;
             if (g->type == ATTN_PANEL_I8)
                 a = product_i8(x + i * g->k, g->k, g->n, j, scale[j]);
+            else if (g->type == ATTN_PANEL_BF16_DOT)
+                a = product_bf16(x + i * g->k, g->k, g->n, j, flush);
             else
                 for (size_t k = 0; k < g->k; k++)
                     a = fmaf(x[i * g->k + k], widened[k * g->n + j], a);
@@ -133,16 +152,17 @@ static void reference(const attn_gemm *g, const float *scale)
 
 /* ---- the tests --------------------------------------------------------------------------- */
 
-static const char *const types[ATTN_PANEL_TYPES] = {"f32", "bf16", "f16", "i8", "i4"};
+static const char *const types[ATTN_PANEL_TYPES] = {"f32", "bf16", "bf16_dot", "f16", "i8", "i4"};
 
-static char *quantised_rows(const attn_kernels *kernels, size_t m, size_t k, int place)
+static char *quantised_rows(const attn_kernels *kernels, attn_panel_type type, size_t m, size_t k,
+                            int place)
 {
-    size_t bytes = kernels->row_bytes(k);
+    size_t bytes = kernels->row_bytes(type, k);
     assert_true(bytes > 0 && bytes % 64 == 0);
     char *rows = (char *)guarded_place(&mem[1], m * bytes / sizeof(float), place);
     for (size_t i = 0; i < m; i++) {
         float *row = guarded_copy(&mem[2], x + i * k, k, place);
-        kernels->quantize(rows + i * bytes, row, k);
+        kernels->quantize(type, rows + i * bytes, row, k);
     }
     return rows;
 }
@@ -161,9 +181,9 @@ static void check_product(attn_panel_type type, size_t m, size_t n, size_t k, un
     g.unary = unaries[round % COUNT(unaries)];
     if (round % 4 > 1) g.column_bias = residual;
     if (round % 5 > 2) g.residual = residual;
-    reference(&g, scale);
     FOR_LEVELS(kernels)
     {
+        reference(&g, scale, strcmp(kernels->name, "avx512bf16") == 0);
         size_t bytes = 0;
         int place = (int)(round % PLACES);
         assert_true(attn_packed_bytes(kernels, type, k, n, &bytes));
@@ -172,8 +192,8 @@ static void check_product(attn_panel_type type, size_t m, size_t n, size_t k, un
         kernels->pack(type, packed, w, k, n, n, 1);
         guarded_check("pack", kernels, &mem[0], (float *)(void *)packed, (bytes + 3) / 4);
         h.w = packed;
-        if (type == ATTN_PANEL_I8)
-            h.rows = quantised_rows(kernels, m, k, place);
+        if (kernels->row_bytes(type, k))
+            h.rows = quantised_rows(kernels, type, m, k, place);
         else
             h.x = guarded_copy(&mem[1], x, m * k, place);
         h.y = guarded_place(&mem[3], m * n, place);
@@ -239,7 +259,8 @@ static void test_sizes(void **state)
         /* Sums of more products could pass 2^31. */
         assert_true(kernels->panel_bytes(ATTN_PANEL_I8, 133000) > 0);
         assert_int_equal(kernels->panel_bytes(ATTN_PANEL_I8, 133001), 0);
-        assert_int_equal(kernels->row_bytes(SIZE_MAX), 0);
+        assert_true(kernels->row_bytes(ATTN_PANEL_I8, SIZE_MAX) == SIZE_MAX);
+        assert_int_equal(kernels->row_bytes(ATTN_PANEL_F32, SIZE_MAX), 0);
     }
 }
 
@@ -254,9 +275,10 @@ static void test_extremes(void **state)
     {
         size_t bytes = 0;
         assert_true(attn_packed_bytes(kernels, ATTN_PANEL_I8, K, 1, &bytes));
-        void *packed = aligned_alloc(64, bytes), *rows = aligned_alloc(64, kernels->row_bytes(K));
+        void *packed = aligned_alloc(64, bytes),
+             *rows = aligned_alloc(64, kernels->row_bytes(ATTN_PANEL_I8, K));
         kernels->pack(ATTN_PANEL_I8, packed, row, K, 1, 1, K);
-        kernels->quantize(rows, row, K);
+        kernels->quantize(ATTN_PANEL_I8, rows, row, K);
         attn_gemm g = {.m = 1,
                        .n = 1,
                        .k = K,

@@ -1,5 +1,6 @@
 /* The same bits everywhere: every case of tests/golden/layers.json gives the same bytes in every
- * instruction set of this machine, on 1 and 4 threads, and item by item as in a batch. */
+ * instruction set of this machine, on 1 and 4 threads, and item by item as in a batch; with f32,
+ * f16, int8 and int4 matrices. */
 #define _XOPEN_SOURCE 700
 
 #include "tests/check.h"
@@ -54,9 +55,10 @@ static attn_tensor input_of(const attn_model *model, const char *test, const cha
     return t;
 }
 
-static size_t run(const char *folder, const cJSON *item, const char *cpu, unsigned threads,
-                  long one, result *out)
+static size_t run(const char *folder, const cJSON *item, attn_precision precision, const char *cpu,
+                  unsigned threads, long one, result *out)
 {
+    const attn_model_options model_options = {.precision = precision};
     const char *name = attn_json_get(item, "name")->valuestring;
     const attn_session_options options = {.threads = threads};
     attn_error err = {0};
@@ -65,7 +67,7 @@ static size_t run(const char *folder, const cJSON *item, const char *cpu, unsign
     void *copies[MAX_PORTS] = {0};
     size_t count = 0, batch = 0;
     setenv("ATTN_CPU", cpu, 1);
-    bool good = !attn_model_open(&model, folder, NULL, &err) &&
+    bool good = !attn_model_open(&model, folder, &model_options, &err) &&
                 !attn_session_open(&session, model, &options, &err);
     for (const cJSON *in = attn_json_get(item, "inputs")->child; in && good; in = in->next) {
         attn_tensor t = input_of(model, name, in->valuestring, one, &batch, &copies[count++]);
@@ -103,14 +105,39 @@ static bool same(const result *want, const result *have, size_t batch, long one)
     return want->outputs == have->outputs;
 }
 
-static const char *const names[ATTN_CPU_LEVELS] = {"scalar", "neon", "avx2", "avx512",
-                                                   "avx512vnni"};
+static const char *const names[ATTN_CPU_LEVELS] = {"scalar", "neon",       "avx2",
+                                                   "avx512", "avx512vnni", "avx512bf16"};
+
+static bool check_precision(const char *folder, const cJSON *item, attn_precision precision)
+{
+    const char *name = attn_json_get(item, "name")->valuestring;
+    result want, have;
+    bool good = true;
+    size_t batch = run(folder, item, precision, "scalar", 1, ALL_ITEMS, &want);
+    for (int level = 0; level < ATTN_CPU_LEVELS; level++) {
+        if (!attn_kernels_level((attn_cpu_level)level)) continue;
+        for (unsigned threads = 1; threads <= 4; threads += 3) {
+            long last = threads == 1 ? (long)batch : 0;
+            for (long one = ALL_ITEMS; one < last; one++) {
+                run(folder, item, precision, names[level], threads, one, &have);
+                if (!same(&want, &have, batch, one)) {
+                    print_error("%s: precision %d, %s, %u threads, item %ld: other bits\n", name,
+                                (int)precision, names[level], threads, one);
+                    good = false;
+                }
+                free_result(&have);
+            }
+        }
+    }
+    free_result(&want);
+    return good;
+}
 
 static bool check_case(const cJSON *item)
 {
-    const char *name = attn_json_get(item, "name")->valuestring;
+    static const attn_precision precisions[] = {ATTN_AS_FILE, ATTN_IN_F16, ATTN_IN_INT8,
+                                                ATTN_IN_INT4};
     char folder[] = "/tmp/attn_bits_XXXXXX", file[64], link[64], here[512];
-    result want, have;
     bool good = true;
     assert_non_null(mkdtemp(folder));
     snprintf(file, sizeof file, "%s/attn.json", folder);
@@ -120,28 +147,15 @@ static bool check_case(const cJSON *item)
     char *text = cJSON_PrintUnformatted(attn_json_get(item, "description"));
     fputs(text, f);
     fclose(f);
+    /* The other precisions only where a matrix has one. */
+    bool matrices = strstr(text, "\"linear\"") || strstr(text, "\"patch_embed\"");
     cJSON_free(text);
     assert_non_null(getcwd(here, sizeof here - sizeof WEIGHTS - 1));
     strcat(here, "/" WEIGHTS);
     assert_int_equal(symlink(here, link), 0);
 
-    size_t batch = run(folder, item, "scalar", 1, ALL_ITEMS, &want);
-    for (int level = 0; level < ATTN_CPU_LEVELS; level++) {
-        if (!attn_kernels_level((attn_cpu_level)level)) continue;
-        for (unsigned threads = 1; threads <= 4; threads += 3) {
-            long last = threads == 1 ? (long)batch : 0;
-            for (long one = ALL_ITEMS; one < last; one++) {
-                run(folder, item, names[level], threads, one, &have);
-                if (!same(&want, &have, batch, one)) {
-                    print_error("%s: %s, %u threads, item %ld: other bits\n", name, names[level],
-                                threads, one);
-                    good = false;
-                }
-                free_result(&have);
-            }
-        }
-    }
-    free_result(&want);
+    for (size_t i = 0; i < (matrices ? sizeof precisions / sizeof *precisions : 1); i++)
+        good = check_precision(folder, item, precisions[i]) && good;
     unlink(file);
     unlink(link);
     rmdir(folder);

@@ -196,7 +196,7 @@ class Case(unittest.TestCase):
 def levels() -> list[str]:
     """The kernel levels that this machine has."""
     found = []
-    for level in ("scalar", "neon", "avx2", "avx512", "avx512vnni"):
+    for level in ("scalar", "neon", "avx2", "avx512", "avx512vnni", "avx512bf16"):
         try:
             attn("check", ROOT / "models" / "worked_example", env={"ATTN_CPU": level})
             found.append(level)

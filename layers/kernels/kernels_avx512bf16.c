@@ -1,0 +1,30 @@
+/* The kernels for AVX-512 with VNNI and BF16: those of VNNI, but for the products of bf16. */
+#include "layers/kernels/levels.h"
+
+#if defined(__x86_64__)
+#define VEC_AVX512
+#define VEC_VNNI
+#define VEC_BF16
+#define LEVEL avx512bf16
+#define TILE_ROWS 14
+#define TILE_VECTORS 2
+#include "layers/kernels/narrow.h"
+
+#include "layers/kernels/math.inc"
+#include "layers/kernels/row.inc"
+
+#include "layers/kernels/tile.inc"
+
+#include "layers/kernels/panels.inc"
+
+#include "layers/kernels/rows.inc"
+
+#include "layers/kernels/int8.inc"
+
+#include "layers/kernels/bf16.inc"
+
+#include "layers/kernels/gemm.inc"
+
+#include "layers/kernels/table.inc"
+
+#endif

@@ -1,0 +1,137 @@
+/* What this machine can reach: arithmetic in registers, reads from memory by the size of the set.
+ *
+ *     bench_machine [--threads N] [--rounds N]      a table: 1 thread and N (all), the medians
+ *     bench_machine --serve [--threads N]           for peers.py: one line of JSON per line of
+ * input
+ *
+ * ATTN_CPU chooses the instruction set, as it does for attn. */
+#include "tools/machine.h"
+
+#include "tools/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MIB = 1 << 20, MAX_ROUNDS = 1000 };
+
+typedef struct options {
+    unsigned threads;
+    size_t rounds;
+    bool serve;
+    const attn_kernels *kernels;
+} options;
+
+static int compare_double(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median_peak(attn_pool *pool, const options *o, machine_unit unit)
+{
+    double rate[MAX_ROUNDS];
+    for (size_t i = 0; i < o->rounds; i++) rate[i] = machine_peak(pool, o->kernels->name, unit);
+    qsort(rate, o->rounds, sizeof *rate, compare_double);
+    return rate[o->rounds / 2];
+}
+
+static double median_read(attn_pool *pool, const machine_memory *memory, size_t bytes,
+                          const options *o)
+{
+    double rate[MAX_ROUNDS];
+    machine_read(pool, memory, bytes);
+    for (size_t i = 0; i < o->rounds; i++) {
+        /* A small set several times, so that the workers are awake. */
+        size_t passes = bytes < 16 * MIB ? 16 * MIB / bytes : 1;
+        double seconds = 0;
+        for (size_t j = 0; j < passes; j++)
+            seconds += (double)bytes / machine_read(pool, memory, bytes);
+        rate[i] = (double)(bytes * passes) / seconds;
+    }
+    qsort(rate, o->rounds, sizeof *rate, compare_double);
+    return rate[o->rounds / 2];
+}
+
+static void print_table(attn_pool *const *pool, size_t pools, const options *o)
+{
+    static const size_t sizes[] = {MIB / 2, 4 * MIB, 12 * MIB, 48 * MIB, 512 * MIB};
+    printf("%-24s", o->kernels->name);
+    for (size_t i = 0; i < pools; i++) printf(" %8zu thread(s)", attn_pool_workers(pool[i]));
+    for (int unit = 0; unit < MACHINE_UNITS; unit++) {
+        printf("\n%-12s GFLOP/s    ", machine_unit_name((machine_unit)unit));
+        for (size_t i = 0; i < pools; i++)
+            printf(" %18.1f", 1e-9 * median_peak(pool[i], o, (machine_unit)unit));
+    }
+    machine_memory *memory = machine_memory_open(sizes[4]);
+    for (size_t s = 0; memory && s < sizeof sizes / sizeof *sizes; s++) {
+        printf("\nread %7.1f MiB GB/s   ", (double)sizes[s] / MIB);
+        for (size_t i = 0; i < pools; i++)
+            printf(" %18.1f", 1e-9 * median_read(pool[i], memory, sizes[s], o));
+    }
+    printf("\n");
+    machine_memory_close(memory);
+}
+
+/* A line of JSON for each line of input. */
+static void serve(attn_pool *pool, const options *o)
+{
+    char line[256];
+    while (fgets(line, sizeof line, stdin)) {
+        printf("{\"kernels\": \"%s\"", o->kernels->name);
+        for (int unit = 0; unit < MACHINE_UNITS; unit++)
+            printf(", \"%s\": %.4g", machine_unit_name((machine_unit)unit),
+                   machine_peak(pool, o->kernels->name, (machine_unit)unit));
+        printf("}\n");
+        fflush(stdout);
+    }
+}
+
+static bool parse(int argc, char **argv, options *o)
+{
+    for (int i = 1; i < argc; i++) {
+        unsigned long number = i + 1 < argc ? strtoul(argv[i + 1], NULL, 10) : 0;
+        if (strcmp(argv[i], "--serve") == 0) {
+            o->serve = true;
+        } else if (strcmp(argv[i], "--threads") == 0 && number >= 1 && number <= 256) {
+            o->threads = (unsigned)number;
+            i++;
+        } else if (strcmp(argv[i], "--rounds") == 0 && number >= 1 && number <= MAX_ROUNDS) {
+            o->rounds = number;
+            i++;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    options o = {.threads = attn_cpu_count(), .rounds = 21};
+    const char *problem = NULL;
+    attn_error err;
+    if (!parse(argc, argv, &o)) {
+        fprintf(stderr, "usage: %s [--serve] [--threads N] [--rounds N]\n", argv[0]);
+        return EXIT_USAGE;
+    }
+    o.kernels = attn_kernels_select(&problem);
+    if (!o.kernels) {
+        fprintf(stderr, "%s\n", problem);
+        return EXIT_BAD;
+    }
+    attn_pool *pool[2] = {NULL, NULL};
+    attn_status failed = attn_pool_open(&pool[0], o.threads, cli_memory(), &err);
+    if (!failed && !o.serve && o.threads > 1) {
+        pool[1] = pool[0];
+        failed = attn_pool_open(&pool[0], 1, cli_memory(), &err);
+    }
+    if (failed)
+        cli_error(&err);
+    else if (o.serve)
+        serve(pool[0], &o);
+    else
+        print_table(pool, pool[1] ? 2 : 1, &o);
+    for (int i = 0; i < 2; i++) attn_pool_close(pool[i], cli_memory());
+    return failed ? EXIT_BAD : EXIT_DONE;
+}
