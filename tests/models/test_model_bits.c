@@ -13,11 +13,11 @@
  * model at the scalar level, a hundred times as slow as the others, is run in one way. */
 #define _XOPEN_SOURCE 700
 
+#include "tests/bits.h"
 #include "tests/models/examples.h"
 
 #include "layers/kernels/kernels.h"
 
-#include <inttypes.h>
 #include <unistd.h>
 
 #define HASHES GOLDEN "bits.txt"
@@ -39,29 +39,6 @@ static const struct {
 enum { PRECISIONS = sizeof precisions / sizeof *precisions };
 
 static size_t compared;
-
-/* FNV-1a, 64 bits. */
-static uint64_t hash_of(const void *data, size_t bytes)
-{
-    uint64_t hash = 14695981039346656037u;
-    for (size_t i = 0; i < bytes; i++)
-        hash = (hash ^ ((const unsigned char *)data)[i]) * 1099511628211u;
-    return hash;
-}
-
-static uint64_t stored_hash(const char *name, const char *precision)
-{
-    FILE *file = fopen(HASHES, "r");
-    char line[200], model[64], type[16];
-    uint64_t hash, found = 0;
-    assert_non_null(file);
-    while (!found && fgets(line, sizeof line, file))
-        if (sscanf(line, "%63s %15s %" SCNx64, model, type, &hash) == 3 &&
-            strcmp(model, name) == 0 && strcmp(type, precision) == 0)
-            found = hash;
-    fclose(file);
-    return found;
-}
 
 /* The first way in which a model is run; all others must give its bits. */
 static float *run_plainly(const example *e, attn_precision precision, const example_data *d,
@@ -258,10 +235,7 @@ static void same_bits(void **state)
         float *wanted = run_plainly(e, precisions[p].precision, d, &s.bytes);
         s.wanted = wanted;
         compare_levels(e, precisions[p].precision, brief, &s, what);
-        uint64_t hash = hash_of(wanted, s.bytes), stored = stored_hash(e->name, precisions[p].name);
-        if (hash != stored)
-            fail_msg("%s: the hash of the outputs is %016" PRIx64 ", " HASHES " has %016" PRIx64,
-                     what, hash, stored);
+        bits_check(HASHES, e->name, precisions[p].name, bits_hash(BITS_START, wanted, s.bytes));
         free(wanted);
     }
     free_example(d);
@@ -276,8 +250,7 @@ static int print_hashes(void)
         for (size_t p = 0; p < PRECISIONS; p++) {
             size_t bytes;
             float *out = run_plainly(&examples[i], precisions[p].precision, d, &bytes);
-            printf("%s %s %016" PRIx64 "\n", examples[i].name, precisions[p].name,
-                   hash_of(out, bytes));
+            bits_print(examples[i].name, precisions[p].name, bits_hash(BITS_START, out, bytes));
             free(out);
         }
         free_example(d);
