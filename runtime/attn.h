@@ -109,7 +109,7 @@ typedef enum attn_precision {
     ATTN_AS_FILE, /* as the file says: f32, f16 and bf16 give the bits of f32 arithmetic on the
                    * file's exact values; what `attn pack` wrote runs as it was packed */
     ATTN_IN_F32,
-    ATTN_IN_BF16, /* weights rounded to bf16; inputs too, where the CPU multiplies bf16 */
+    ATTN_IN_BF16, /* weights and inputs rounded to bf16, sums in f32 */
     ATTN_IN_F16,  /* weights rounded to f16 */
     ATTN_IN_INT8, /* integers, one scale per output; inputs too, one scale per row */
     ATTN_IN_INT4, /* weights in groups of 32 integers with one scale */

@@ -29,12 +29,8 @@ static attn_status build_graph(attn_model *m, const attn_found *found, attn_erro
 
 static attn_status prepare_weights(attn_model *m, attn_error *err)
 {
-    void *temporary;
     ATTN_TRY(attn_alloc(&m->memory, m->params.bytes, "the packed weights", &m->packed, err));
-    size_t size = attn_params_temporary(&m->params, m->kernels);
-    ATTN_TRY(attn_alloc(&m->memory, size, "packing the weights", &temporary, err));
-    attn_params_fill(&m->params, m->kernels, m->packed, temporary);
-    attn_release(&m->memory, temporary, size);
+    ATTN_TRY(attn_params_fill(&m->params, m->kernels, m->packed, &m->memory, err));
     return attn_graph_fuse(&m->graph, &m->arena, err);
 }
 

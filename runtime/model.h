@@ -12,6 +12,7 @@ struct attn_model {
     attn_precision precision;     /* what was asked for, or else what the weight file asks for */
     const char *folder;           /* "models/cifar10_cct" */
     const char *description_name; /* the description's file, or "vit.json (built in)" */
+    bool builtin;                 /* the description is inside the library */
     const char *config_name;      /* NULL: the folder has none */
     const char *weights_name;     /* NULL: the folder has none */
     const char *preprocess_name;  /* NULL: the folder has none */

@@ -51,6 +51,11 @@ typedef struct attn_pack_tensor {
     size_t data, scale, shape; /* int8, int4: offsets in the file; otherwise data alone */
 } attn_pack_tensor;
 
+/* The whole weight file; adds to the report. */
+attn_status attn_pack_weights(attn_model *model, const attn_output_file *out,
+                              attn_pack_report *report, attn_error *err);
+
+/* One tensor of it. memory: for a block of about a megabyte, or of one row. */
 attn_status attn_pack_write(const attn_pack_tensor *t, const attn_output_file *out,
                             attn_memory *memory, attn_error *err);
 

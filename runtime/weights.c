@@ -30,8 +30,10 @@ static attn_status open_file(attn_weights *w, const char *path, shard *out, attn
     attn_file *mapped = &w->file[w->files];
     ATTN_TRY(attn_file_map(mapped, file, err));
     w->files++;
-    return attn_safetensors_parse(file, mapped->data, mapped->size, &w->arena, &out->list,
-                                  &out->count, &w->packed, err);
+    ATTN_TRY(attn_safetensors_parse(file, mapped->data, mapped->size, &w->arena, &out->list,
+                                    &out->count, &w->packed, err));
+    for (size_t i = 0; i < out->count; i++) out->list[i].mapped = true;
+    return ATTN_OK;
 }
 
 static attn_status open_single(attn_weights *w, const char *path, attn_error *err)
@@ -257,4 +259,15 @@ void attn_weight_to_f32(const attn_weight *weight, size_t first, size_t count, f
         for (size_t i = 0; i < count; i++) to[i] = from[i] != 0;
         break;
     }
+}
+
+void attn_weight_forget(const attn_weight *weight, size_t first, size_t count)
+{
+    const char *data = weight->data;
+    size_t size = attn_dtype_size(weight->dtype);
+    if (!weight->mapped) return;
+    if (weight->integers) /* where elements lie in bytes is not worth knowing: all or nothing */
+        attn_file_forget(data, first == 0 ? weight->bytes : 0);
+    else
+        attn_file_forget(data + first * size, count * size);
 }

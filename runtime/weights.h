@@ -65,7 +65,10 @@ attn_status attn_weight_check(const attn_weight *weight, attn_error *err);
 /* Converts count elements from element `first` on to f32 (F16, BF16 and quantised ones exactly;
  * integers rounded to nearest). to: no overlap with the file. weight: passed attn_weight_check. */
 void attn_weight_to_f32(const attn_weight *weight, size_t first, size_t count, float *to);
-/* The same of a quantised tensor. */
+/* What of the file these elements take need not stay in memory: it is read again when it is used.
+ */
+void attn_weight_forget(const attn_weight *weight, size_t first, size_t count);
+/* attn_weight_to_f32 of a quantised tensor. */
 void attn_integers_to_f32(const attn_weight *weight, size_t first, size_t count, float *to);
 
 #endif

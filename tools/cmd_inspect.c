@@ -1,5 +1,5 @@
 /* attn describe, inspect, check: what a model is, without running it. */
-#include "tools/cli.h"
+#include "tools/inspect.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -45,13 +45,6 @@ int cmd_describe(int argc, char **argv)
 
 /* ---- inspect and check -------------------------------------------------------------------- */
 
-static bool is_used(const attn_model *m, const attn_weight *w)
-{
-    for (size_t i = 0; i < m->params.count; i++)
-        if (m->params.param[i]->source == w) return true;
-    return false;
-}
-
 typedef struct totals {
     size_t parameters, used_parameters, unused, bytes;
 } totals;
@@ -63,9 +56,10 @@ static totals count_weights(const attn_model *m)
         const attn_weight *w = &m->weights.list[i];
         size_t count = 0;
         attn_product(w->dim, w->rank, &count);
-        t.parameters += count;
         t.bytes += w->bytes;
-        if (is_used(m, w))
+        if (inspect_is_part(m, w)) continue;
+        t.parameters += count;
+        if (inspect_is_used(m, w))
             t.used_parameters += count;
         else
             t.unused++;
@@ -150,6 +144,7 @@ static void print_model(const attn_model *m, const attn_plan *plan)
     for (size_t i = 0; i < m->graph.states; i++)
         printf("state        %s %s\n", m->graph.state[i].name,
                port_shape(m, &m->graph.state[i], text, sizeof text));
+    inspect_print_weights(m);
     if (plan) print_plan(plan);
 }
 
@@ -158,8 +153,8 @@ static void print_unused(const attn_model *m)
     attn_shape_text shape;
     for (size_t i = 0; i < m->weights.count; i++) {
         const attn_weight *w = &m->weights.list[i];
-        if (!is_used(m, w))
-            printf("unused       %s %s %s\n", w->name, attn_dtype_name(w->dtype),
+        if (!inspect_is_used(m, w))
+            printf("unused       %s %s %s\n", w->name, attn_weight_type(w),
                    attn_format_shape(&shape, w->dim, w->rank));
     }
 }
@@ -172,6 +167,7 @@ static cJSON *model_json(const attn_model *m, const attn_plan *plan)
     cJSON_AddStringToObject(root, "description", m->description_name);
     cJSON_AddNumberToObject(root, "tensors", (double)m->weights.count);
     cJSON_AddNumberToObject(root, "parameters", (double)t.parameters);
+    cJSON_AddItemToObject(root, "weights", inspect_weights_json(m));
     cJSON_AddNumberToObject(root, "model_bytes", (double)m->memory.used);
     if (plan) {
         cJSON_AddNumberToObject(root, "arena_bytes", (double)plan->arena_bytes);
@@ -190,7 +186,7 @@ static cJSON *model_json(const attn_model *m, const attn_plan *plan)
         }
     }
     for (size_t i = 0; i < m->weights.count; i++)
-        if (!is_used(m, &m->weights.list[i]))
+        if (!inspect_is_used(m, &m->weights.list[i]))
             cJSON_AddItemToArray(unused, cJSON_CreateString(m->weights.list[i].name));
     cJSON_AddItemToObject(root, "unused", unused);
     return root;

@@ -123,14 +123,10 @@ static attn_status build(attn_model *m, const cJSON *root, const cJSON *config, 
                                 .config = config,
                                 .weights_name = "weights",
                                 .weights = &m->weights};
-    void *temporary;
     ATTN_TRY(attn_graph_build(&m->graph, &source, &m->arena, err));
     ATTN_TRY(attn_params_measure(&m->params, &m->graph, m->kernels, &m->arena, err));
     ATTN_TRY(attn_alloc(&m->memory, m->params.bytes, "the packed weights", &m->packed, err));
-    size_t size = attn_params_temporary(&m->params, m->kernels);
-    ATTN_TRY(attn_alloc(&m->memory, size, "packing", &temporary, err));
-    attn_params_fill(&m->params, m->kernels, m->packed, temporary);
-    attn_release(&m->memory, temporary, size);
+    ATTN_TRY(attn_params_fill(&m->params, m->kernels, m->packed, &m->memory, err));
     return attn_graph_fuse(&m->graph, &m->arena, err);
 }
 

@@ -1,6 +1,6 @@
 /* The same bits everywhere: every case of tests/golden/layers.json gives the same bytes in every
  * instruction set of this machine, on 1 and 4 threads, and item by item as in a batch; with f32,
- * f16, int8 and int4 matrices. One hash over all cases is that of every other machine, too.
+ * bf16, f16, int8 and int4 matrices. One hash over all cases is that of every other machine, too.
  *
  * `test_bits --print` gives a hash for each case, made at the scalar level, and those of all cases,
  * the lines of tests/golden/layers_bits.txt. They were made when test_golden, which compares
@@ -25,8 +25,11 @@ enum { MAX_PORTS = 16, ALL_ITEMS = -1 };
 static const struct {
     const char *name;
     attn_precision precision;
-} precisions[] = {
-    {"f32", ATTN_AS_FILE}, {"f16", ATTN_IN_F16}, {"int8", ATTN_IN_INT8}, {"int4", ATTN_IN_INT4}};
+} precisions[] = {{"f32", ATTN_AS_FILE},
+                  {"bf16", ATTN_IN_BF16},
+                  {"f16", ATTN_IN_F16},
+                  {"int8", ATTN_IN_INT8},
+                  {"int4", ATTN_IN_INT4}};
 
 enum { PRECISIONS = sizeof precisions / sizeof *precisions };
 

@@ -1,9 +1,8 @@
 /* The same bits, whole models: every instruction set that this processor has, times 1 to 4 threads,
  * times batches of 1, 3 and 8, times fused and layer by layer, in f32 and in int8; some of these
- * with attention spelled as three layers, and in f16 and int4. (bf16 is not here: where a processor
- * multiplies it, the inputs are rounded too.) What they give is compared byte by byte, and by its
- * hash with tests/golden/models/bits.txt: that file is the same for all machines, so it also holds
- * x86 and ARM together.
+ * with attention spelled as three layers, and in bf16, f16 and int4. What they give is compared
+ * byte by byte, and by its hash with tests/golden/models/bits.txt: that file is the same for all
+ * machines, so it also holds x86 and ARM together.
  *
  * The hashes were made by `test_model_bits --print` (the scalar level, one item after the other)
  * when test_models, which compares the same outputs with PyTorch's, passed. A change of the
@@ -30,10 +29,8 @@ static const struct {
     attn_precision precision;
     bool brief; /* some of the ways will do */
 } precisions[] = {
-    {"f32", ATTN_AS_FILE, false},
-    {"int8", ATTN_IN_INT8, false},
-    {"f16", ATTN_IN_F16, true},
-    {"int4", ATTN_IN_INT4, true},
+    {"f32", ATTN_AS_FILE, false}, {"int8", ATTN_IN_INT8, false}, {"bf16", ATTN_IN_BF16, true},
+    {"f16", ATTN_IN_F16, true},   {"int4", ATTN_IN_INT4, true},
 };
 
 enum { PRECISIONS = sizeof precisions / sizeof *precisions };
