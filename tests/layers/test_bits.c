@@ -1,5 +1,5 @@
 /* The same bits everywhere: every case of tests/golden/layers.json gives the same bytes in every
- * instruction set of this machine, on 1 and 4 threads, and item by item as in a batch; with f32,
+ * instruction set of this machine, on 1 to 4 threads, and item by item as in a batch; with f32,
  * bf16, f16, int8 and int4 matrices. One hash over all cases is that of every other machine, too.
  *
  * `test_bits --print` gives a hash for each case, made at the scalar level, and those of all cases,
@@ -9,13 +9,9 @@
 #define _XOPEN_SOURCE 700
 
 #include "tests/bits.h"
+#include "tests/layers/case_folder.h"
 
 #include "runtime/session.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 enum { MAX_PORTS = 16, ALL_ITEMS = -1 };
 
@@ -141,7 +137,7 @@ static bool check_precision(const char *folder, const cJSON *item, size_t which)
     if (only_print) bits_print(name, precisions[which].name, hash);
     for (int level = 0; level < ATTN_CPU_LEVELS; level++) {
         if (!attn_kernels_level((attn_cpu_level)level) || only_print) continue;
-        for (unsigned threads = 1; threads <= 4; threads += 3) {
+        for (unsigned threads = 1; threads <= 4; threads++) {
             long last = threads == 1 ? (long)batch : 0;
             for (long one = ALL_ITEMS; one < last; one++) {
                 run(folder, item, precision, names[level], threads, one, &have);
@@ -160,28 +156,17 @@ static bool check_precision(const char *folder, const cJSON *item, size_t which)
 
 static bool check_case(const cJSON *item)
 {
-    char folder[] = "/tmp/attn_bits_XXXXXX", file[64], link[64], here[512];
+    const cJSON *description = attn_json_get(item, "description");
+    case_folder folder;
     bool good = true;
-    assert_non_null(mkdtemp(folder));
-    snprintf(file, sizeof file, "%s/attn.json", folder);
-    snprintf(link, sizeof link, "%s/model.safetensors", folder);
-    FILE *f = fopen(file, "w");
-    assert_non_null(f);
-    char *text = cJSON_PrintUnformatted(attn_json_get(item, "description"));
-    fputs(text, f);
-    fclose(f);
+    case_folder_make(&folder, description, &golden);
     /* The other precisions only where a matrix has one. */
+    char *text = cJSON_PrintUnformatted(description);
     bool matrices = strstr(text, "\"linear\"") || strstr(text, "\"patch_embed\"");
     cJSON_free(text);
-    assert_non_null(getcwd(here, sizeof here - sizeof WEIGHTS - 1));
-    strcat(here, "/" WEIGHTS);
-    assert_int_equal(symlink(here, link), 0);
-
     for (size_t i = 0; i < (matrices ? PRECISIONS : 1); i++)
-        good = check_precision(folder, item, i) && good;
-    unlink(file);
-    unlink(link);
-    rmdir(folder);
+        good = check_precision(folder.path, item, i) && good;
+    case_folder_remove(&folder);
     return good;
 }
 
