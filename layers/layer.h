@@ -61,8 +61,8 @@ typedef struct attn_weight {
     size_t dim[ATTN_MAX_RANK];
     const void *data;
     size_t bytes;
-    bool mapped;             /* data lies in a mapped file */
-    const char *file;        /* for messages */
+    const struct attn_file *mapping; /* not NULL: the mapped file that data lies in */
+    const char *file;                /* for messages */
     const char *unsupported; /* NULL, or the format's name of a dtype that attn does not read
                               * ("F64"): dtype then says U8, and no layer may use the tensor */
     const struct attn_integers *integers; /* not NULL: data is integers with scales, which

@@ -31,6 +31,7 @@ static attn_status prepare_weights(attn_model *m, attn_error *err)
 {
     ATTN_TRY(attn_alloc(&m->memory, m->params.bytes, "the packed weights", &m->packed, err));
     ATTN_TRY(attn_params_fill(&m->params, m->kernels, m->packed, &m->memory, err));
+    attn_weights_forget(&m->weights);
     return attn_graph_fuse(&m->graph, &m->arena, err);
 }
 

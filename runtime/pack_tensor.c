@@ -228,7 +228,7 @@ static attn_status copy(const attn_pack_tensor *t, const attn_output_file *out, 
     for (size_t at = 0; at < t->source->bytes; at += BLOCK_BYTES) {
         size_t size = t->source->bytes - at < BLOCK_BYTES ? t->source->bytes - at : BLOCK_BYTES;
         ATTN_TRY(attn_write_at(out, t->data + at, from + at, size, err));
-        if (t->source->mapped) attn_file_forget(from + at, size);
+        if (t->source->mapping) attn_file_forget(t->source->mapping, from + at, size);
     }
     return ATTN_OK;
 }
@@ -294,6 +294,6 @@ attn_status attn_pack_write(const attn_pack_tensor *t, const attn_output_file *o
     p.q = (unsigned char *)(void *)((float *)(void *)p.halves + count);
     attn_status status = write_blocks(&p, rows);
     attn_release(memory, memory_of_all, bytes);
-    if (t->source->mapped) attn_file_forget(t->source->data, t->source->bytes);
+    if (t->source->mapping) attn_file_forget(t->source->mapping, t->source->data, t->source->bytes);
     return status;
 }

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { IN_PLACE_BYTES = 1 << 18 };
+
 static int compare_sizes(size_t a, size_t b)
 {
     return (a > b) - (a < b);
@@ -31,11 +33,13 @@ size_t attn_param_elements(const attn_param *p)
     return count;
 }
 
-/* Plain f32 of a file that happens to be aligned is used where it is mapped. */
+/* Large plain f32 of a file, if it happens to be aligned, is used where it is mapped. A small one
+ * is cheaper as a copy: the system maps 64 KB around each page that is touched. */
 bool attn_param_in_place(const attn_param *p)
 {
     return p->form == ATTN_PLAIN && p->source->dtype == ATTN_F32 &&
-           (uintptr_t)p->source->data % sizeof(float) == 0;
+           (uintptr_t)p->source->data % sizeof(float) == 0 &&
+           attn_param_elements(p) >= IN_PLACE_BYTES / sizeof(float);
 }
 
 bool attn_param_bytes(const attn_param *p, const attn_kernels *kernels, size_t *out)

@@ -32,7 +32,7 @@ static attn_status open_file(attn_weights *w, const char *path, shard *out, attn
     w->files++;
     ATTN_TRY(attn_safetensors_parse(file, mapped->data, mapped->size, &w->arena, &out->list,
                                     &out->count, &w->packed, err));
-    for (size_t i = 0; i < out->count; i++) out->list[i].mapped = true;
+    for (size_t i = 0; i < out->count; i++) out->list[i].mapping = mapped;
     return ATTN_OK;
 }
 
@@ -265,9 +265,15 @@ void attn_weight_forget(const attn_weight *weight, size_t first, size_t count)
 {
     const char *data = weight->data;
     size_t size = attn_dtype_size(weight->dtype);
-    if (!weight->mapped) return;
+    if (!weight->mapping) return;
     if (weight->integers) /* where elements lie in bytes is not worth knowing: all or nothing */
-        attn_file_forget(data, first == 0 ? weight->bytes : 0);
+        attn_file_forget(weight->mapping, data, first == 0 ? weight->bytes : 0);
     else
-        attn_file_forget(data + first * size, count * size);
+        attn_file_forget(weight->mapping, data + first * size, count * size);
+}
+
+void attn_weights_forget(const attn_weights *w)
+{
+    for (size_t i = 0; i < w->files; i++)
+        attn_file_forget(&w->file[i], w->file[i].data, w->file[i].size);
 }

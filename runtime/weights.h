@@ -68,6 +68,8 @@ void attn_weight_to_f32(const attn_weight *weight, size_t first, size_t count, f
 /* What of the file these elements take need not stay in memory: it is read again when it is used.
  */
 void attn_weight_forget(const attn_weight *weight, size_t first, size_t count);
+/* The same of everything in the files. */
+void attn_weights_forget(const attn_weights *w);
 /* attn_weight_to_f32 of a quantised tensor. */
 void attn_integers_to_f32(const attn_weight *weight, size_t first, size_t count, float *to);
 

@@ -42,12 +42,16 @@ void attn_file_unmap(attn_file *file)
     *file = (attn_file){.data = ""};
 }
 
-void attn_file_forget(const void *data, size_t bytes)
+void attn_file_forget(const attn_file *file, const void *data, size_t bytes)
 {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)data, to = from + bytes;
-    from = (from + page - 1) / page * page;
-    to = to / page * page;
-    if (from < to) madvise((void *)from, to - from, MADV_DONTNEED);
+    /* A fault maps the pages around it, too: 64 KB on Linux. */
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), around = 1 << 16;
+    uintptr_t start = (uintptr_t)file->mapping, end = start + (file->size + page - 1) / page * page;
+    uintptr_t from = (uintptr_t)data / around * around;
+    uintptr_t to = ((uintptr_t)data + bytes + page - 1) / page * page;
+    if (from < start) from = start;
+    if (to > end) to = end;
+    if (file->mapping && bytes && from < to) madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
 bool attn_file_exists(const char *path)

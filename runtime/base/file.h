@@ -15,9 +15,9 @@ attn_status attn_file_map(attn_file *file, const char *path, attn_error *err);
 /* Accepts a zeroed or failed file. */
 void attn_file_unmap(attn_file *file);
 
-/* The pages that lie wholly in data[0..bytes), part of a mapped file, need not stay in memory; they
- * are read again when they are used. */
-void attn_file_forget(const void *data, size_t bytes);
+/* data[0..bytes), part of the file, has been read: its pages, and those before it that the system
+ * has mapped on the way, need not stay in memory. They are read again when they are used. */
+void attn_file_forget(const attn_file *file, const void *data, size_t bytes);
 
 bool attn_file_exists(const char *path);
 bool attn_is_folder(const char *path);

@@ -3,9 +3,9 @@
  * bf16, f16, int8 and int4 matrices. One hash over all cases is that of every other machine, too.
  *
  * `test_bits --print` gives a hash for each case, made at the scalar level, and those of all cases,
- * the lines of tests/golden/layers_bits.txt. They were made when test_golden, which compares
- * the same cases with PyTorch, passed; a change of the arithmetic that is meant to change
- * bits needs new ones, made in the same way. */
+ * the lines of tests/golden/layers_bits.txt. They were made when test_golden, which compares the
+ * same cases with PyTorch, passed. A change of the arithmetic that is meant to change bits needs
+ * new ones, made in the same way: `ninja update_bits`. */
 #define _XOPEN_SOURCE 700
 
 #include "tests/bits.h"

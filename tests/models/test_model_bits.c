@@ -6,7 +6,8 @@
  *
  * The hashes were made by `test_model_bits --print` (the scalar level, one item after the other)
  * when test_models, which compares the same outputs with PyTorch's, passed. A change of the
- * arithmetic that is meant to change bits needs new ones, made in the same way.
+ * arithmetic that is meant to change bits needs new ones, made in the same way: `ninja
+ * update_bits`.
  *
  * ATTN_TEST_BRIEF=1 leaves out most combinations, for emulators and sanitizers. The bundled
  * model at the scalar level, a hundred times as slow as the others, is run in one way. */
