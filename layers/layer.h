@@ -61,9 +61,14 @@ typedef struct attn_weight {
     size_t dim[ATTN_MAX_RANK];
     const void *data;
     size_t bytes;
-    const char *file;        /* for messages */
+    const struct attn_file *mapping; /* not NULL: the mapped file that data lies in */
+    const char *file;                /* for messages */
     const char *unsupported; /* NULL, or the format's name of a dtype that attn does not read
                               * ("F64"): dtype then says U8, and no layer may use the tensor */
+    const struct attn_integers *integers; /* not NULL: data is integers with scales, which
+                                           * attn_weight_to_f32 makes floats of; dtype says U8 */
+    const char *part_of;                  /* not NULL: belongs to the tensor of this name */
+    const char *problem;                  /* not NULL: why no layer may use the tensor */
 } attn_weight;
 
 typedef enum attn_form {
@@ -81,7 +86,8 @@ typedef struct attn_param {
     size_t first;  /* index of the first element in source */
     size_t k, n;   /* PANELS: the matrix [k, n] that is packed; */
     bool k_is_row; /* ... element (i, j) is row i, column j of source, otherwise row j, column i */
-    attn_panel_type type; /* PANELS: f32, or what --dtype or the file asks for */
+    bool any_type; /* PANELS: the layer takes panels of every type, not of f32 alone */
+    attn_panel_type type; /* PANELS: f32, or what --dtype or the file asks for; known in infer */
     const float *data;    /* PLAIN */
     const void *panels;   /* PANELS */
 } attn_param;
@@ -159,7 +165,9 @@ typedef struct attn_infer {
     size_t batch;    /* items of a run; 1 if nothing is batched */
     size_t workers;  /* threads, at least 1 */
     const attn_kernels *kernels;
-    const size_t *symbols; /* sizes of the symbolic dimensions */
+    attn_panel_type products; /* what attention's products are computed with: F32, or BF16_DOT if
+                                 the precision that was asked for allows it */
+    const size_t *symbols;    /* sizes of the symbolic dimensions */
     /* Bytes of scratch to be filled (0 before): shared by all workers, and for each worker. */
     size_t scratch, worker_scratch;
     /* An upper estimate of the multiply-adds of one item, for `attn inspect` and `bench`. */
@@ -191,6 +199,7 @@ typedef struct attn_run_context {
     size_t outputs; /* the node's, or one more (ATTN_SHOWS_WEIGHTS) */
     size_t batch;   /* items of out: 1 if out is not batched */
     const attn_kernels *kernels;
+    attn_panel_type products; /* as in infer */
     size_t workers;
     void *scratch; /* 64-byte aligned, as many bytes as infer asked for */
     char *worker_scratch;
@@ -219,13 +228,16 @@ static inline void *attn_worker_scratch(const attn_run_context *c, size_t worker
 {
     return c->worker_scratch + worker * c->worker_scratch_size;
 }
-/* How to cut `count` things into tasks of at least `grain`: enough for the workers to balance.
- * Task t is [t * *size, min(count, (t + 1) * *size)). The result never depends on it. */
+/* How to cut `count` things into tasks of at least about `grain`: nearly equal ones, and enough for
+ * the workers to balance. Task t is [t * *size, min(count, (t + 1) * *size)). The result never
+ * depends on it. */
 static inline size_t attn_split(size_t count, size_t grain, size_t workers, size_t *size)
 {
-    size_t want = workers > 1 ? workers * 4 : 1;
-    size_t each = (count + want - 1) / want;
-    *size = each < grain ? grain : each;
+    size_t most = grain ? count / grain : count, tasks = workers > 1 ? workers * 4 : 1;
+    if (tasks > most) tasks = most;
+    if (tasks > workers) tasks -= tasks % workers;
+    if (tasks == 0) tasks = 1;
+    *size = count / tasks + (count % tasks != 0);
     if (*size == 0) *size = 1;
     return (count + *size - 1) / *size;
 }
@@ -234,6 +246,8 @@ static inline size_t attn_split(size_t count, size_t grain, size_t workers, size
 
 enum {
     ATTN_IN_PLACE = 1,      /* out[0] may be the very buffer of in[0], if their sizes are equal */
+    ATTN_IN_PLACE_LAST = 4, /* the same for the last of at least two inputs, if no other input is
+                               in that buffer */
     ATTN_SHOWS_WEIGHTS = 2, /* one more output than the node names is possible: the attention
                                weights, which the runtime asks for to keep them */
 };

@@ -388,7 +388,8 @@ attn_status attn_need_matrix(attn_reader *r, const char *key, size_t *in, size_t
                           .first = transposed ? first : first * *in,
                           .k = *in,
                           .n = taken,
-                          .k_is_row = transposed};
+                          .k_is_row = transposed,
+                          .any_type = true};
     return add_param(r, param);
 }
 

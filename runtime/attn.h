@@ -103,9 +103,23 @@ typedef struct attn_allocator {
 
 typedef struct attn_model attn_model;
 
+/* What the matrices of linear and patch_embed layers are kept and multiplied in. Everything else
+ * (norms, biases, embeddings) stays f32; but the products of attention are those of bf16 in
+ * ATTN_IN_BF16 and ATTN_IN_INT8. */
+typedef enum attn_precision {
+    ATTN_AS_FILE, /* as the file says: f32, f16 and bf16 give the bits of f32 arithmetic on the
+                   * file's exact values; what `attn pack` wrote runs as it was packed */
+    ATTN_IN_F32,
+    ATTN_IN_BF16, /* weights and inputs rounded to bf16, sums in f32 */
+    ATTN_IN_F16,  /* weights rounded to f16 */
+    ATTN_IN_INT8, /* integers, one scale per output; inputs too, one scale per row */
+    ATTN_IN_INT4, /* weights in groups of 32 integers with one scale */
+} attn_precision;
+
 typedef struct attn_model_options {
     const attn_allocator *allocator; /* NULL: malloc; the struct is copied */
     size_t max_memory;               /* bytes for the model's own memory; 0: no limit */
+    attn_precision precision;
 } attn_model_options;
 
 /* Opens `path`: a folder with attn.json, or with a config.json that a built-in description
@@ -116,6 +130,9 @@ ATTN_API attn_status attn_model_open(attn_model **out, const char *path,
                                      const attn_model_options *options, attn_error *err);
 ATTN_API void attn_model_close(attn_model *model);
 ATTN_API const char *attn_model_name(const attn_model *model);
+/* NULL, or one line for the user: a file of kept panels (`attn pack --panels`) lies beside the
+ * weights, and why it is not used. Nothing is wrong but the time it would have saved. */
+ATTN_API const char *attn_model_notice(const attn_model *model);
 
 /* ---- session ----------------------------------------------------------------------------- */
 
@@ -135,7 +152,9 @@ ATTN_API void attn_session_close(attn_session *session);
 
 /* Names the data of input `name`; it is read by every attn_run that follows and must live so long.
  * The shape is the input's shape in the description, or that shape with one leading dimension
- * more: the batch, which all batched inputs share. `name` NULL: the model's only input.
+ * more: the batch, which all batched inputs share. `name` NULL: the model's only input,
+ * or the only one without a default.
+ * `value` NULL: the input is set no more; its default stands for it, if the description has one.
  * Errors: no such input; rank or dtype do not fit (f32 inputs take any dtype, i32 inputs take i64,
  * i32, u8, bool). Sizes are compared by attn_prepare. */
 ATTN_API attn_status attn_set_input(attn_session *session, const char *name,
@@ -146,8 +165,9 @@ ATTN_API attn_status attn_set_input(attn_session *session, const char *name,
 ATTN_API attn_status attn_set_image(attn_session *session, const char *name, const char *file,
                                     attn_error *err);
 
-/* Plans for the inputs that are set. Everything that can fail for reasons of shape or memory
- * fails here: shapes that do not fit a layer, a bound that would be exceeded. */
+/* Plans for the inputs that are set; those without a default must be. Everything that can fail for
+ * reasons of shape or memory fails here: shapes that do not fit a layer, a bound that would be
+ * exceeded. */
 ATTN_API attn_status attn_prepare(attn_session *session, attn_error *err);
 
 /* Runs the prepared plan. Allocates nothing. Fails only if attn_prepare was not called for these

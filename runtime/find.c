@@ -47,6 +47,7 @@ static attn_status find_builtin(attn_model *m, attn_found *found, attn_error *er
         ATTN_TRY(attn_json_parse(b->name, b->text, b->length, &found->root, err));
         if (matches(found->root, found->config)) {
             found->builtin = b;
+            m->builtin = true;
             m->description_name = attn_arena_printf(&m->arena, err, "%s (built in)", b->name);
             return m->description_name ? ATTN_OK : ATTN_NO_MEMORY;
         }

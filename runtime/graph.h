@@ -38,6 +38,8 @@ typedef struct attn_port {
     long dim[ATTN_MAX_RANK]; /* a size, or ATTN_SYMBOL(i) */
     bool ranged;             /* i32 inputs: low <= value <= high, checked by attn_run */
     long low, high;
+    bool optional; /* inputs: where it is not set, every element is */
+    double fallback;
     size_t value;
     size_t next; /* state: the value that it takes after a run */
     size_t label_count;
@@ -46,8 +48,9 @@ typedef struct attn_port {
 
 typedef struct attn_node {
     const attn_layer *layer;
-    const char *name;  /* unique: "encoder.layer.0.layernorm_before" */
-    const char *place; /* "FILE: graph[3].graph[0] (linear)" */
+    const char *name;    /* unique: "encoder.layer.0.layernorm_before" */
+    const char *place;   /* "FILE: graph[3].graph[0] (linear)" */
+    const char *made_of; /* fused: "linear + gelu + add"; otherwise NULL */
     void *params;
     size_t inputs, outputs;
     size_t *in, *out; /* values; out has room for one more */
@@ -63,7 +66,7 @@ typedef struct attn_graph {
     const char **value_name;
     size_t nodes;
     attn_node *node;
-    /* The same with score, normalize, select in one where nothing else sees what is between. */
+    /* The same with layers made one where that gives the same bits: see fuse.c. */
     size_t fused_nodes;
     attn_node *fused;
     size_t prefixes;
@@ -84,6 +87,9 @@ attn_status attn_graph_build(attn_graph *graph, const attn_graph_source *source,
 
 /* Fills graph->fused, once the weights are where they stay. */
 attn_status attn_graph_fuse(attn_graph *graph, attn_arena *arena, attn_error *err);
+
+/* The only input, or the only one without a default; NULL if that is none. */
+const attn_port *attn_graph_only_input(const attn_graph *graph);
 
 /* The symbolic dimension of that name, or -1. */
 int attn_graph_symbol(const attn_graph *graph, const char *name);

@@ -1,5 +1,6 @@
 #include "runtime/model.h"
 
+#include "runtime/kept.h"
 #include "runtime/plan.h"
 
 #include <string.h>
@@ -7,6 +8,17 @@
 const char *attn_model_name(const attn_model *model)
 {
     return model->name;
+}
+
+attn_panel_type attn_model_products(const attn_model *model)
+{
+    bool reduced = model->precision == ATTN_IN_BF16 || model->precision == ATTN_IN_INT8;
+    return reduced ? ATTN_PANEL_BF16_DOT : ATTN_PANEL_F32;
+}
+
+const char *attn_model_notice(const attn_model *model)
+{
+    return model->notice;
 }
 
 static attn_status build_graph(attn_model *m, const attn_found *found, attn_error *err)
@@ -29,13 +41,14 @@ static attn_status build_graph(attn_model *m, const attn_found *found, attn_erro
 
 static attn_status prepare_weights(attn_model *m, attn_error *err)
 {
-    void *temporary;
-    ATTN_TRY(attn_params_measure(&m->params, &m->graph, m->kernels, &m->arena, err));
-    ATTN_TRY(attn_alloc(&m->memory, m->params.bytes, "the packed weights", &m->packed, err));
-    size_t size = attn_params_temporary(&m->params, m->kernels);
-    ATTN_TRY(attn_alloc(&m->memory, size, "packing the weights", &temporary, err));
-    attn_params_fill(&m->params, m->kernels, m->packed, temporary);
-    attn_release(&m->memory, temporary, size);
+    ATTN_TRY(attn_kept_open(m, err));
+    if (m->kept_name) {
+        attn_params_bind(&m->params, attn_kept_panels(m));
+    } else {
+        ATTN_TRY(attn_alloc(&m->memory, m->params.bytes, "the packed weights", &m->packed, err));
+        ATTN_TRY(attn_params_fill(&m->params, m->kernels, m->packed, &m->memory, err));
+    }
+    attn_weights_forget(&m->weights);
     return attn_graph_fuse(&m->graph, &m->arena, err);
 }
 
@@ -50,7 +63,8 @@ static attn_status check_shapes(attn_model *m, attn_error *err)
         input[i] = (attn_plan_input){.rank = g->input[i].rank};
         for (int d = 0; d < g->input[i].rank; d++) input[i].dim[d] = (size_t)g->input[i].dim[d];
     }
-    attn_plan_options options = {.workers = 1, .kernels = m->kernels, .no_fusion = true};
+    attn_plan_options options = {
+        .workers = 1, .kernels = m->kernels, .products = attn_model_products(m), .no_fusion = true};
     attn_error inner;
     attn_status status = attn_plan_build(&plan, g, input, &options, &m->memory, &inner);
     if (status == ATTN_NO_MEMORY) {
@@ -80,7 +94,7 @@ static attn_status read_preprocess(attn_model *m, attn_error *err)
     return status;
 }
 
-static attn_status open_model(attn_model *m, const char *path, attn_error *err)
+static attn_status describe(attn_model *m, const char *path, attn_error *err)
 {
     const char *problem = NULL;
     attn_found found;
@@ -92,27 +106,32 @@ static attn_status open_model(attn_model *m, const char *path, attn_error *err)
     if (!status) status = build_graph(m, &found, err);
     attn_found_free(&found);
     ATTN_TRY(status);
+    if (m->precision == ATTN_AS_FILE) m->precision = m->weights.packed;
+    attn_params_choose(&m->graph, m->precision, m->kernels);
     ATTN_TRY(check_shapes(m, err));
-    ATTN_TRY(prepare_weights(m, err));
+    ATTN_TRY(attn_params_measure(&m->params, &m->graph, m->kernels, &m->arena, err));
     return read_preprocess(m, err);
 }
 
-attn_status attn_model_open(attn_model **out, const char *path, const attn_model_options *options,
-                            attn_error *err)
+attn_status attn_model_describe(attn_model **out, const char *path,
+                                const attn_model_options *options, attn_error *err)
 {
     attn_model_options defaults = {0};
     attn_error inner;
     if (!options) options = &defaults;
     if (!err) err = &inner;
     *out = NULL;
+    if ((unsigned)options->precision > ATTN_IN_INT4)
+        return attn_fail(err, ATTN_BAD_ARGUMENT, "there is no precision %d",
+                         (int)options->precision);
     attn_memory memory;
     void *fresh;
     attn_memory_init(&memory, options->allocator, options->max_memory);
     ATTN_TRY(attn_alloc(&memory, sizeof(attn_model), "a model", &fresh, err));
     attn_model *m = fresh;
-    *m = (attn_model){.memory = memory};
+    *m = (attn_model){.memory = memory, .precision = options->precision};
     attn_arena_init(&m->arena, &m->memory);
-    attn_status status = open_model(m, path, err);
+    attn_status status = describe(m, path, err);
     if (status) {
         attn_model_close(m);
         return err->status; /* an arena only says NULL: out of memory, or the limit */
@@ -121,10 +140,23 @@ attn_status attn_model_open(attn_model **out, const char *path, const attn_model
     return ATTN_OK;
 }
 
+attn_status attn_model_open(attn_model **out, const char *path, const attn_model_options *options,
+                            attn_error *err)
+{
+    attn_error inner;
+    if (!err) err = &inner;
+    ATTN_TRY(attn_model_describe(out, path, options, err));
+    if (prepare_weights(*out, err) == ATTN_OK) return ATTN_OK;
+    attn_model_close(*out);
+    *out = NULL;
+    return err->status;
+}
+
 void attn_model_close(attn_model *m)
 {
     if (!m) return;
     attn_weights_close(&m->weights);
+    attn_file_unmap(&m->kept);
     attn_release(&m->memory, m->packed, m->params.bytes);
     attn_arena_free(&m->arena);
     attn_memory memory = m->memory;

@@ -79,6 +79,7 @@ static attn_status bind_input(planner *p, const attn_port *port, const attn_plan
 {
     attn_plan *plan = p->plan;
     attn_shape_text text;
+    if (input->absent) return ATTN_OK;
     attn_format_shape(&text, input->dim, input->rank);
     if (input->rank != port->rank)
         return attn_fail(p->err, ATTN_BAD_INPUT, "input \"%s\": shape %s, expected rank %d",
@@ -154,6 +155,7 @@ static attn_status infer_step(planner *p, attn_plan_step *step, attn_infer *c)
                       .batch = step->batch,
                       .workers = p->options->workers,
                       .kernels = p->options->kernels,
+                      .products = p->options->products,
                       .symbols = p->symbol,
                       .place = node->place,
                       .err = p->err};
@@ -170,14 +172,21 @@ static attn_status infer_step(planner *p, attn_plan_step *step, attn_infer *c)
     return ATTN_OK;
 }
 
-/* An in-place layer writes over its first input if nobody reads that any more. */
-static bool can_share(const planner *p, const attn_plan_step *step, size_t s)
+/* An in-place layer writes over one of its inputs if nobody reads that any more: that input, or
+ * NULL. */
+static const attn_plan_value *shared_input(const planner *p, const attn_plan_step *step, size_t s)
 {
     const attn_node *node = step->node;
-    if (!(node->layer->flags & ATTN_IN_PLACE) || node->inputs == 0) return false;
-    const attn_plan_value *in = &p->plan->value[node->in[0]];
-    const attn_plan_value *out = &p->plan->value[step->out_value[0]];
-    return in->bytes == out->bytes && in->batched == out->batched && p->block[in->block].last == s;
+    const attn_plan_value *value = p->plan->value, *out = &value[step->out_value[0]];
+    bool last = node->layer->flags & ATTN_IN_PLACE_LAST;
+    if (node->inputs <= (last ? 1 : 0) ||
+        !(node->layer->flags & (ATTN_IN_PLACE | ATTN_IN_PLACE_LAST)))
+        return NULL;
+    const attn_plan_value *in = &value[node->in[last ? node->inputs - 1 : 0]];
+    for (size_t i = 0; last && i + 1 < node->inputs; i++)
+        if (value[node->in[i]].block == in->block) return NULL;
+    bool fits = in->bytes == out->bytes && in->batched == out->batched;
+    return fits && p->block[in->block].last == s ? in : NULL;
 }
 
 static attn_status place_step(planner *p, size_t s)
@@ -188,8 +197,9 @@ static attn_status place_step(planner *p, size_t s)
     for (size_t i = 0; i < step->outputs; i++) {
         attn_plan_value *v = &p->plan->value[step->out_value[i]];
         size_t last = p->last[step->out_value[i]];
-        if (i == 0 && can_share(p, step, s)) {
-            v->block = p->plan->value[step->node->in[0]].block;
+        const attn_plan_value *in = i == 0 ? shared_input(p, step, s) : NULL;
+        if (in) {
+            v->block = in->block;
             p->block[v->block].last = last;
         } else {
             v->block = new_block(p, v->bytes, s, last);
@@ -298,6 +308,7 @@ static attn_status build(planner *p, const attn_plan_input *input)
     plan->steps = fused ? g->fused_nodes : g->nodes;
     plan->values = g->values;
     plan->inputs = g->inputs;
+    plan->products = p->options->products;
     size_t most = g->values + plan->steps;
     plan->value = get(p, most, sizeof *plan->value);
     plan->step = get(p, plan->steps, sizeof *plan->step);
@@ -332,7 +343,12 @@ attn_status attn_plan_build(attn_plan **out, const attn_graph *graph, const attn
     attn_status status = build(&p, input);
     if (status) {
         attn_plan_free(plan, memory);
-        return status;
+        /* A sum that broadcasts is fused in vain; and what is wrong is best said of the nodes as
+         * they are described. */
+        attn_plan_options plain = *options;
+        plain.no_fusion = true;
+        if (status != ATTN_BAD_MODEL || options->no_fusion) return status;
+        return attn_plan_build(out, graph, input, &plain, memory, err);
     }
     *out = plan;
     return ATTN_OK;

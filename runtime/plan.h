@@ -26,7 +26,8 @@ bool attn_plan_blocks(attn_block *block, size_t count, size_t *order, size_t *to
 /* ---- the plan -------------------------------------------------------------------------------- */
 
 typedef struct attn_plan_input {
-    int rank; /* of one item */
+    bool absent; /* not set: of the description's shape, the same for every item */
+    int rank;    /* of one item */
     size_t dim[ATTN_MAX_RANK];
     size_t batch; /* 0: not batched */
 } attn_plan_input;
@@ -34,6 +35,7 @@ typedef struct attn_plan_input {
 typedef struct attn_plan_options {
     size_t workers;
     const attn_kernels *kernels;
+    attn_panel_type products; /* see attn_infer */
     bool keep_attention, no_fusion;
 } attn_plan_options;
 
@@ -64,6 +66,7 @@ typedef struct attn_plan {
     size_t inputs;
     attn_plan_input *input;
     size_t batch; /* of the batched values; 1 if none is */
+    attn_panel_type products;
     size_t values;
     attn_plan_value *value; /* the graph's, then the kept attentions */
     size_t steps;

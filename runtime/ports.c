@@ -1,6 +1,7 @@
 /* Inputs, states, outputs and symbolic dimensions of a description. */
 #include "runtime/builder.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +108,29 @@ static attn_status read_range(attn_builder *b, const char *place, const cJSON *j
     return ATTN_OK;
 }
 
+/* "default": what fills the input where it is not set. */
+static attn_status read_default(attn_builder *b, const char *place, const cJSON *json,
+                                attn_port *port)
+{
+    attn_error inner;
+    attn_attr value;
+    attn_json_text shown;
+    bool integer = port->dtype == ATTN_I32;
+    double low = port->ranged ? (double)port->low : integer ? INT32_MIN : -(double)FLT_MAX;
+    double high = port->ranged ? (double)port->high : integer ? INT32_MAX : (double)FLT_MAX;
+    if (attn_builder_attr(b, json, 0, &value, &inner) ||
+        (value.kind == ATTN_ATTR_TEXT && attn_builder_evaluate(b, value.text, &value, &inner)))
+        return attn_builder_fail(b, place, "\"default\": %s", inner.text);
+    if (value.kind != ATTN_ATTR_NUMBER || !(value.number >= low && value.number <= high) ||
+        (integer && value.number != floor(value.number)))
+        return attn_builder_fail(b, place, "\"default\" is %s, expected %s in [%.10g, %.10g]",
+                                 attn_json_show(&shown, json), integer ? "an integer" : "a number",
+                                 low, high);
+    port->optional = true;
+    port->fallback = value.number;
+    return ATTN_OK;
+}
+
 /* An input or a state: the next of `ports`. */
 static attn_status read_source(attn_builder *b, const char *what, const cJSON *item,
                                const char *const *keys, attn_port *port)
@@ -131,22 +155,26 @@ static attn_status read_source(attn_builder *b, const char *what, const cJSON *i
     if (range && port->dtype != ATTN_I32)
         return attn_builder_fail(b, place, "\"range\" is for inputs of dtype i32");
     if (range) ATTN_TRY(read_range(b, place, range, port));
+    const cJSON *fallback = attn_json_get(item, "default");
+    if (fallback) ATTN_TRY(read_default(b, place, fallback, port));
     if (port->kind == ATTN_KIND_IMAGE && (port->dtype != ATTN_F32 || port->rank != 3))
         return attn_builder_fail(b, place, "an image is f32 of rank 3, [channels, height, width]");
     return ATTN_OK;
 }
 
+/* By an input that every run sets. */
 static bool is_bound(const attn_graph *g, long symbol)
 {
     for (size_t i = 0; i < g->inputs; i++)
         for (int d = 0; d < g->input[i].rank; d++)
-            if (g->input[i].dim[d] == symbol) return true;
+            if (g->input[i].dim[d] == symbol && !g->input[i].optional) return true;
     return false;
 }
 
 attn_status attn_builder_inputs(attn_builder *b)
 {
-    static const char *const keys[] = {"kind", "shape", "dtype", "range", "when", "note", NULL};
+    static const char *const keys[] = {"kind",    "shape", "dtype", "range",
+                                       "default", "when",  "note",  NULL};
     attn_graph *g = b->graph;
     const cJSON *object;
     ATTN_TRY(get_object(b, "inputs", ATTN_MAX_PORTS, &object));
@@ -166,9 +194,10 @@ attn_status attn_builder_inputs(attn_builder *b)
     if (g->inputs == 0) return attn_builder_fail(b, b->source->file, "\"inputs\" names no input");
     for (size_t s = 0; s < g->symbols; s++)
         if (!is_bound(g, ATTN_SYMBOL(s)))
-            return attn_builder_fail(b, b->source->file,
-                                     "symbols.%.80s: no input has this dimension",
-                                     g->symbol[s].name);
+            return attn_builder_fail(
+                b, b->source->file,
+                "symbols.%.80s: no input has this dimension (without a \"default\")",
+                g->symbol[s].name);
     return ATTN_OK;
 }
 

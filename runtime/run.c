@@ -45,6 +45,15 @@ static attn_status copy_integers(const attn_port *port, const attn_tensor *t, si
     return ATTN_OK;
 }
 
+static void fill_default(const attn_port *port, size_t count, void *to)
+{
+    for (size_t i = 0; i < count; i++)
+        if (port->dtype == ATTN_I32)
+            ((int32_t *)to)[i] = (int32_t)port->fallback;
+        else
+            ((float *)to)[i] = (float)port->fallback;
+}
+
 static attn_status copy_inputs(attn_session *s, attn_error *err)
 {
     const attn_graph *g = &s->model->graph;
@@ -53,7 +62,9 @@ static attn_status copy_inputs(attn_session *s, attn_error *err)
         const attn_tensor *t = &s->input[i].value;
         void *to = s->arena + v->offset;
         size_t count = v->bytes / 4;
-        if (v->shape.dtype == ATTN_I32) {
+        if (!s->input[i].set) {
+            fill_default(&g->input[i], count, to);
+        } else if (v->shape.dtype == ATTN_I32) {
             ATTN_TRY(copy_integers(&g->input[i], t, count, to, err));
         } else if (t->dtype == ATTN_F32) {
             memcpy(to, t->data, v->bytes);
@@ -94,6 +105,7 @@ static void run_step(attn_session *s, attn_plan_step *step)
                           .outputs = step->outputs,
                           .batch = step->batch,
                           .kernels = s->model->kernels,
+                          .products = s->plan->products,
                           .workers = attn_pool_workers(s->pool),
                           .scratch = s->arena + step->scratch,
                           .worker_scratch = s->arena + step->worker_scratch,

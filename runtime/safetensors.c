@@ -129,8 +129,10 @@ static attn_status read_tensor(const buffer *b, const cJSON *item, attn_weight *
     return ATTN_OK;
 }
 
-static attn_status check_metadata(const char *file, const cJSON *metadata, attn_error *err)
+static attn_status read_metadata(const char *file, const cJSON *metadata, attn_precision *packed,
+                                 attn_error *err)
 {
+    attn_json_text shown;
     if (!cJSON_IsObject(metadata))
         return attn_fail(err, ATTN_BAD_FILE, "%s: __metadata__ is %s, not an object", file,
                          attn_json_kind(metadata));
@@ -138,6 +140,15 @@ static attn_status check_metadata(const char *file, const cJSON *metadata, attn_
         if (!cJSON_IsString(item))
             return attn_fail(err, ATTN_BAD_FILE, "%s: __metadata__: \"%.200s\" is %s, not a text",
                              file, item->string, attn_json_kind(item));
+    const cJSON *dtype = attn_json_get(metadata, "attn.dtype");
+    if (!dtype) return ATTN_OK;
+    attn_precision precision = attn_precision_named(dtype->valuestring);
+    if (precision == ATTN_AS_FILE)
+        return attn_fail(err, ATTN_BAD_FILE,
+                         "%s: __metadata__: \"attn.dtype\" is %s, expected f32, bf16, f16, int8 or "
+                         "int4",
+                         file, attn_json_show(&shown, dtype));
+    if (packed) *packed = precision;
     return ATTN_OK;
 }
 
@@ -175,7 +186,8 @@ static attn_status check_cover(const buffer *b, attn_weight *list, size_t count,
 }
 
 static attn_status read_header(const buffer *b, const cJSON *header, attn_arena *arena,
-                               attn_weight **out, size_t *out_count, attn_error *err)
+                               attn_weight **out, size_t *out_count, attn_precision *packed,
+                               attn_error *err)
 {
     if (!cJSON_IsObject(header))
         return attn_fail(err, ATTN_BAD_FILE, "%s: the header is %s, not an object", b->file,
@@ -188,7 +200,7 @@ static attn_status read_header(const buffer *b, const cJSON *header, attn_arena 
     attn_weight *weight = list;
     for (const cJSON *item = header->child; item; item = item->next) {
         if (strcmp(item->string, "__metadata__") == 0) {
-            ATTN_TRY(check_metadata(b->file, item, err));
+            ATTN_TRY(read_metadata(b->file, item, packed, err));
             continue;
         }
         weight->name = attn_arena_text(arena, item->string, strlen(item->string), err);
@@ -206,7 +218,7 @@ static attn_status read_header(const buffer *b, const cJSON *header, attn_arena 
 
 attn_status attn_safetensors_parse(const char *file, const void *data, size_t size,
                                    attn_arena *arena, attn_weight **list, size_t *count,
-                                   attn_error *err)
+                                   attn_precision *packed, attn_error *err)
 {
     const unsigned char *bytes = data;
     *list = NULL;
@@ -236,7 +248,7 @@ attn_status attn_safetensors_parse(const char *file, const void *data, size_t si
     ATTN_TRY(attn_json_parse(file, (const char *)bytes + 8, (size_t)length, &header, err));
     buffer b = {file, bytes + 8 + length, size - 8 - (size_t)length};
     attn_error cause = {.status = ATTN_NO_MEMORY};
-    attn_status status = read_header(&b, header, arena, list, count, &cause);
+    attn_status status = read_header(&b, header, arena, list, count, packed, &cause);
     cJSON_Delete(header);
     if (status && err) *err = cause;
     return status ? cause.status : ATTN_OK;

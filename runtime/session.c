@@ -70,12 +70,9 @@ static attn_status find_input(const attn_session *s, const char *name, size_t *i
                               attn_error *err)
 {
     const attn_graph *g = &s->model->graph;
-    if (!name && g->inputs == 1) {
-        *index = 0;
-        return ATTN_OK;
-    }
-    for (size_t i = 0; name && i < g->inputs; i++)
-        if (strcmp(g->input[i].name, name) == 0) {
+    const attn_port *only = attn_graph_only_input(g);
+    for (size_t i = 0; i < g->inputs; i++)
+        if (name ? strcmp(g->input[i].name, name) == 0 : &g->input[i] == only) {
             *index = i;
             return ATTN_OK;
         }
@@ -94,6 +91,11 @@ attn_status attn_set_input(attn_session *s, const char *name, const attn_tensor 
     ATTN_TRY(find_input(s, name, &index, err));
     const attn_port *port = &s->model->graph.input[index];
     attn_shape_text text;
+    if (!value) {
+        s->input[index].set = false;
+        s->plan = NULL;
+        return ATTN_OK;
+    }
     if (value->rank < 0 || value->rank > ATTN_MAX_RANK)
         return attn_fail(err, ATTN_BAD_INPUT, "input \"%s\": rank %d", port->name, value->rank);
     attn_format_shape(&text, value->dim, value->rank);
@@ -127,8 +129,10 @@ static attn_status describe_inputs(const attn_session *s, attn_plan_input *input
     const attn_graph *g = &s->model->graph;
     for (size_t i = 0; i < g->inputs; i++) {
         const attn_tensor *t = &s->input[i].value;
-        if (!s->input[i].set)
+        if (!s->input[i].set && !g->input[i].optional)
             return attn_fail(err, ATTN_BAD_ARGUMENT, "input \"%s\" is not set", g->input[i].name);
+        input[i].absent = !s->input[i].set;
+        if (input[i].absent) continue;
         int batch = t->rank > g->input[i].rank;
         input[i] = (attn_plan_input){.rank = t->rank - batch, .batch = batch ? t->dim[0] : 0};
         memcpy(input[i].dim, t->dim + batch, (size_t)input[i].rank * sizeof *t->dim);
@@ -139,7 +143,7 @@ static attn_status describe_inputs(const attn_session *s, attn_plan_input *input
 static bool same_shapes(const attn_plan_input *a, const attn_plan_input *b, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (a[i].rank != b[i].rank || a[i].batch != b[i].batch ||
+        if (a[i].absent != b[i].absent || a[i].rank != b[i].rank || a[i].batch != b[i].batch ||
             memcmp(a[i].dim, b[i].dim, (size_t)a[i].rank * sizeof *a[i].dim) != 0)
             return false;
     return true;
@@ -201,6 +205,7 @@ static attn_status make_ready(attn_session *s, const attn_plan_input *input, att
     if (!plan) {
         attn_plan_options options = {.workers = attn_pool_workers(s->pool),
                                      .kernels = s->model->kernels,
+                                     .products = attn_model_products(s->model),
                                      .keep_attention = s->options.keep_attention,
                                      .no_fusion = s->options.no_fusion};
         ATTN_TRY(attn_plan_build(&plan, &s->model->graph, input, &options, &s->memory, err));

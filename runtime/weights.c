@@ -30,8 +30,10 @@ static attn_status open_file(attn_weights *w, const char *path, shard *out, attn
     attn_file *mapped = &w->file[w->files];
     ATTN_TRY(attn_file_map(mapped, file, err));
     w->files++;
-    return attn_safetensors_parse(file, mapped->data, mapped->size, &w->arena, &out->list,
-                                  &out->count, err);
+    ATTN_TRY(attn_safetensors_parse(file, mapped->data, mapped->size, &w->arena, &out->list,
+                                    &out->count, &w->packed, err));
+    for (size_t i = 0; i < out->count; i++) out->list[i].mapping = mapped;
+    return ATTN_OK;
 }
 
 static attn_status open_single(attn_weights *w, const char *path, attn_error *err)
@@ -170,6 +172,7 @@ attn_status attn_weights_open(attn_weights *w, const char *path, attn_memory *me
     } else {
         status = open_single(w, path, &cause);
     }
+    if (!status) status = attn_weights_pair(w->list, w->count, &w->arena, &cause);
     if (!status) return ATTN_OK;
     attn_weights_close(w);
     if (err) *err = cause;
@@ -190,6 +193,9 @@ const attn_weight *attn_weights_find(const attn_weights *w, const char *name)
 
 attn_status attn_weight_check(const attn_weight *weight, attn_error *err)
 {
+    if (weight->problem)
+        return attn_fail(err, ATTN_BAD_MODEL, "%s: tensor \"%.200s\": %s", weight->file,
+                         weight->name, weight->problem);
     if (!weight->unsupported) return ATTN_OK;
     return attn_fail(err, ATTN_BAD_MODEL,
                      "%s: tensor \"%.200s\": dtype %s is not supported (F32, F16, BF16, I64, I32, "
@@ -214,6 +220,10 @@ static uint32_t half_bits(uint32_t h)
 void attn_weight_to_f32(const attn_weight *weight, size_t first, size_t count, float *to)
 {
     const unsigned char *from = weight->data;
+    if (weight->integers) {
+        attn_integers_to_f32(weight, first, count, to);
+        return;
+    }
     from += first * attn_dtype_size(weight->dtype);
     switch (weight->dtype) {
     case ATTN_F32:
@@ -249,4 +259,21 @@ void attn_weight_to_f32(const attn_weight *weight, size_t first, size_t count, f
         for (size_t i = 0; i < count; i++) to[i] = from[i] != 0;
         break;
     }
+}
+
+void attn_weight_forget(const attn_weight *weight, size_t first, size_t count)
+{
+    const char *data = weight->data;
+    size_t size = attn_dtype_size(weight->dtype);
+    if (!weight->mapping) return;
+    if (weight->integers) /* where elements lie in bytes is not worth knowing: all or nothing */
+        attn_file_forget(weight->mapping, data, first == 0 ? weight->bytes : 0);
+    else
+        attn_file_forget(weight->mapping, data + first * size, count * size);
+}
+
+void attn_weights_forget(const attn_weights *w)
+{
+    for (size_t i = 0; i < w->files; i++)
+        attn_file_forget(&w->file[i], w->file[i].data, w->file[i].size);
 }

@@ -18,6 +18,7 @@ static const struct {
     {"inspect", cmd_inspect, "layers, weights and memory"},
     {"check", cmd_check, "everything validated, nothing run"},
     {"bench", cmd_bench, "latency, throughput, time per layer"},
+    {"pack", cmd_pack, "the weights in another precision, or kept as this CPU takes them"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -31,7 +32,8 @@ static void print_help(FILE *to)
     fprintf(
         to,
         "\nMODEL is a folder (attn.json, or a Hugging Face folder) or a description file.\n"
-        "All take --threads N, --max-mem SIZE, --json, --quiet; attn COMMAND --help says more.\n");
+        "All take --threads N, --dtype TYPE, --max-mem SIZE, --json, --quiet; attn COMMAND --help\n"
+        "says more.\n");
 }
 
 int main(int argc, char **argv)

@@ -66,9 +66,10 @@ static bool common_option(cli *c, const char *name, const char *value, int *used
         else
             c->max_memory = number;
     } else if (strcmp(name, "--dtype") == 0) {
-        if (!value || strcmp(value, "f32") != 0)
-            *status = cli_usage(c, "--dtype %s: this version computes in f32 only",
-                                value ? value : "(nothing)");
+        c->precision = attn_precision_named(value ? value : "");
+        if (c->precision == ATTN_AS_FILE)
+            *status = cli_usage(c, "--dtype takes f32, bf16, f16, int8 or int4, not %s",
+                                value ? value : "nothing");
     } else {
         *used = 0;
     }
@@ -135,12 +136,25 @@ bool cli_options(cli *c, int argc, char **argv, const cli_option *options, int *
     return true;
 }
 
+attn_model_options cli_model_options(const cli *c)
+{
+    return (attn_model_options){.max_memory = c->max_memory, .precision = c->precision};
+}
+
+attn_status cli_open_model(const cli *c, const char *path, attn_model **model, attn_error *err)
+{
+    attn_model_options options = cli_model_options(c);
+    ATTN_TRY(attn_model_open(model, path, &options, err));
+    if (attn_model_notice(*model) && !c->quiet)
+        fprintf(stderr, "attn: %s\n", attn_model_notice(*model));
+    return ATTN_OK;
+}
+
 attn_status cli_open(const cli *c, const char *path, const attn_session_options *options,
                      attn_model **model, attn_session **session, attn_error *err)
 {
-    attn_model_options model_options = {.max_memory = c->max_memory};
     *session = NULL;
-    ATTN_TRY(attn_model_open(model, path, &model_options, err));
+    ATTN_TRY(cli_open_model(c, path, model, err));
     attn_session_options own = options ? *options : (attn_session_options){0};
     own.threads = c->threads;
     if (c->max_memory)

@@ -15,6 +15,7 @@ typedef struct cli {
     /* the options of every command */
     unsigned threads;
     size_t max_memory;
+    attn_precision precision;
     bool json, quiet;
 } cli;
 
@@ -43,6 +44,12 @@ bool cli_options(cli *c, int argc, char **argv, const cli_option *options, int *
 /* Prints "attn: <text>" to standard error; returns EXIT_BAD. */
 int cli_error(const attn_error *err);
 int cli_usage(const cli *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The options of a model that the command line gives. */
+attn_model_options cli_model_options(const cli *c);
+
+/* The model, with the common options; prints its notice. */
+attn_status cli_open_model(const cli *c, const char *path, attn_model **model, attn_error *err);
 
 /* The model and a session on it, with the common options; what is left of --max-mem after the model
  * bounds the session. */
@@ -87,5 +94,6 @@ int cmd_describe(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_pack(int argc, char **argv);
 
 #endif

@@ -1,20 +1,9 @@
-/* attn bench: how long one run takes. */
-#include "tools/cli.h"
+/* attn bench: how long one run takes, and what share of this machine's peak that is. */
+#include "tools/bench_report.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct bench {
-    cli c;
-    size_t runs;
-    bool profile;
-    cli_list shapes; /* NAME=4x16 for inputs with open dimensions */
-    attn_model *model;
-    attn_session *session;
-    double *step_seconds; /* [steps], sums */
-    size_t at;
-} bench;
 
 /* Numbers without a pattern, the same in each run of the program. */
 static void fill_random(attn_tensor *t, size_t count, const attn_port *port)
@@ -32,15 +21,22 @@ static void fill_random(attn_tensor *t, size_t count, const attn_port *port)
     }
 }
 
-/* The sizes of an input: the description's, or those of --input NAME=4x16. */
-static attn_status input_shape(const bench *b, const attn_port *port, attn_tensor *t,
-                               attn_error *err)
+/* What --input says of it, or NULL. */
+static const char *given_shape(const bench *b, const attn_port *port)
 {
     const char *given = NULL;
     size_t length = strlen(port->name);
     for (size_t i = 0; i < b->shapes.count; i++)
         if (strncmp(b->shapes.item[i], port->name, length) == 0 && b->shapes.item[i][length] == '=')
             given = b->shapes.item[i] + length + 1;
+    return given;
+}
+
+/* The sizes of an input: the description's, or those of --input NAME=4x16. */
+static attn_status input_shape(const bench *b, const attn_port *port, attn_tensor *t,
+                               attn_error *err)
+{
+    const char *given = given_shape(b, port);
     t->rank = port->rank;
     for (int d = 0; d < port->rank && !given; d++) {
         if (port->dim[d] <= ATTN_SYMBOL_BASE)
@@ -68,6 +64,7 @@ static attn_status set_random(bench *b, attn_tensor *tensor, size_t *bytes, attn
     for (size_t i = 0; i < g->inputs; i++) {
         size_t count;
         attn_tensor *t = &tensor[i];
+        if (g->input[i].optional && !given_shape(b, &g->input[i])) continue;
         t->dtype = g->input[i].dtype;
         ATTN_TRY(input_shape(b, &g->input[i], t, err));
         if (!attn_product(t->dim, t->rank, &count) || !attn_mul(count, 4, &bytes[i]))
@@ -96,67 +93,64 @@ static int compare_double(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void print_profile(const bench *b)
+/* ---- measuring --------------------------------------------------------------------------- */
+
+static void sample_peaks(bench *b)
 {
-    const attn_plan *plan = b->session->plan;
-    attn_shape_text shape;
-    double total = 0;
-    for (size_t s = 0; s < plan->steps; s++) total += b->step_seconds[s];
-    printf("\n%10s %6s %8s  %-16s %-14s %s\n", "us", "share", "GFLOP/s", "layer", "shape", "name");
-    for (size_t s = 0; s < plan->steps; s++) {
-        const attn_plan_step *step = &plan->step[s];
-        double each = b->step_seconds[s] / (double)b->runs;
-        printf("%10.1f %5.1f%% %8.1f  %-16s %-14s %s\n", each * 1e6,
-               100 * b->step_seconds[s] / total, each > 0 ? 2e-9 * step->flops / each : 0,
-               step->node->layer->name,
-               attn_format_shape(&shape, step->out[0].shape.dim, step->out[0].shape.rank),
-               step->node->name);
-    }
+    for (int unit = 0; unit < MACHINE_UNITS; unit++)
+        b->sample[unit][b->samples % BENCH_PEAKS] =
+            machine_peak(b->session->pool, b->model->kernels->name, (machine_unit)unit);
+    b->samples++;
 }
 
-static int report(const bench *b, double *seconds)
-{
-    double flops = 0;
-    for (size_t s = 0; s < b->session->plan->steps; s++)
-        flops += 2 * b->session->plan->step[s].flops;
-    qsort(seconds, b->runs, sizeof *seconds, compare_double);
-    double median = seconds[b->runs / 2], p95 = seconds[(b->runs - 1) * 95 / 100];
-    if (b->c.json) {
-        cJSON *root = cJSON_CreateObject();
-        cJSON_AddStringToObject(root, "model", b->model->name);
-        cJSON_AddStringToObject(root, "kernels", b->model->kernels->name);
-        cJSON_AddNumberToObject(root, "threads", (double)attn_pool_workers(b->session->pool));
-        cJSON_AddNumberToObject(root, "runs", (double)b->runs);
-        cJSON_AddNumberToObject(root, "median_ms", median * 1e3);
-        cJSON_AddNumberToObject(root, "p95_ms", p95 * 1e3);
-        cJSON_AddNumberToObject(root, "min_ms", seconds[0] * 1e3);
-        cJSON_AddNumberToObject(root, "max_ms", seconds[b->runs - 1] * 1e3);
-        cJSON_AddNumberToObject(root, "gflops", flops / median * 1e-9);
-        return cli_print_json(root, EXIT_DONE);
-    }
-    printf("%s on %s, %zu thread(s), %zu runs\n", b->model->name, b->model->kernels->name,
-           attn_pool_workers(b->session->pool), b->runs);
-    printf("median %.3f ms, p95 %.3f, min %.3f, max %.3f; %.1f GFLOP/s\n", median * 1e3, p95 * 1e3,
-           seconds[0] * 1e3, seconds[b->runs - 1] * 1e3, flops / median * 1e-9);
-    if (b->profile) print_profile(b);
-    return EXIT_DONE;
-}
-
-static attn_status measure(bench *b, double *seconds, attn_error *err)
+/* The peaks are taken between the runs, since the clock drifts. */
+static attn_status measure(bench *b, attn_error *err)
 {
     ATTN_TRY(attn_run(b->session, err)); /* warm: touches memory, wakes the pool */
+    b->resident = machine_peak_resident();
     if (b->profile) {
         b->session->observer = observe;
         b->session->observer_user = b;
     }
+    double due = 0;
+    machine_watch watch = machine_watch_begin();
     for (size_t i = 0; i < b->runs; i++) {
         double start = cli_seconds();
+        if (start >= due) {
+            sample_peaks(b);
+            due = cli_seconds() + 0.05;
+            start = cli_seconds();
+        }
         b->at = 0;
         ATTN_TRY(attn_run(b->session, err));
-        seconds[i] = cli_seconds() - start;
+        b->seconds[i] = cli_seconds() - start;
         cli_progress(&b->c, i + 1, b->runs);
     }
+    b->others = machine_watch_end(&watch);
+    sample_peaks(b);
+    size_t samples = b->samples < BENCH_PEAKS ? b->samples : BENCH_PEAKS;
+    for (int unit = 0; unit < MACHINE_UNITS; unit++) {
+        qsort(b->sample[unit], samples, sizeof(double), compare_double);
+        b->peak[unit] = b->sample[unit][samples / 2];
+    }
+    qsort(b->seconds, b->runs, sizeof *b->seconds, compare_double);
     return ATTN_OK;
+}
+
+static int bench_model(bench *b, attn_tensor *tensor, size_t *bytes, attn_error *err)
+{
+    if (set_random(b, tensor, bytes, err)) return cli_error(err);
+    size_t steps = b->session->plan->steps;
+    b->seconds = calloc(b->runs, sizeof *b->seconds);
+    b->step_seconds = calloc(steps + 1, sizeof *b->step_seconds);
+    attn_status failed = ATTN_OK;
+    if (!b->seconds || !b->step_seconds)
+        failed = attn_fail(err, ATTN_NO_MEMORY, "out of memory for %zu runs", b->runs);
+    if (!failed) failed = measure(b, err);
+    int status = failed ? cli_error(err) : bench_report(b);
+    free(b->seconds);
+    free(b->step_seconds);
+    return status;
 }
 
 int cmd_bench(int argc, char **argv)
@@ -175,16 +169,7 @@ int cmd_bench(int argc, char **argv)
     if (!cli_options(&b.c, argc, argv, options, &status)) return status;
     if (b.c.count != 1) return cli_usage(&b.c, "one model is needed, found %zu", b.c.count);
     if (cli_open(&b.c, b.c.argument[0], NULL, &b.model, &b.session, &err)) return cli_error(&err);
-    double *seconds = calloc(b.runs, sizeof *seconds);
-    attn_status failed = set_random(&b, tensor, bytes, &err);
-    size_t steps = b.session->plan ? b.session->plan->steps : 1;
-    b.step_seconds = calloc(steps, sizeof *b.step_seconds);
-    if (!failed && (!seconds || !b.step_seconds))
-        failed = attn_fail(&err, ATTN_NO_MEMORY, "out of memory for %zu runs", b.runs);
-    if (!failed) failed = measure(&b, seconds, &err);
-    status = failed ? cli_error(&err) : report(&b, seconds);
-    free(seconds);
-    free(b.step_seconds);
+    status = bench_model(&b, tensor, bytes, &err);
     for (size_t i = 0; i < ATTN_MAX_PORTS; i++)
         attn_release(cli_memory(), tensor[i].data, bytes[i]);
     attn_session_close(b.session);

@@ -1,5 +1,5 @@
 /* attn describe, inspect, check: what a model is, without running it. */
-#include "tools/cli.h"
+#include "tools/inspect.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -45,13 +45,6 @@ int cmd_describe(int argc, char **argv)
 
 /* ---- inspect and check -------------------------------------------------------------------- */
 
-static bool is_used(const attn_model *m, const attn_weight *w)
-{
-    for (size_t i = 0; i < m->params.count; i++)
-        if (m->params.param[i]->source == w) return true;
-    return false;
-}
-
 typedef struct totals {
     size_t parameters, used_parameters, unused, bytes;
 } totals;
@@ -63,9 +56,10 @@ static totals count_weights(const attn_model *m)
         const attn_weight *w = &m->weights.list[i];
         size_t count = 0;
         attn_product(w->dim, w->rank, &count);
-        t.parameters += count;
         t.bytes += w->bytes;
-        if (is_used(m, w))
+        if (inspect_is_part(m, w)) continue;
+        t.parameters += count;
+        if (inspect_is_used(m, w))
             t.used_parameters += count;
         else
             t.unused++;
@@ -100,7 +94,8 @@ static attn_plan *plan_once(attn_model *m, attn_error *err)
             input[i].dim[d] = (size_t)port->dim[d];
         }
     }
-    attn_plan_options options = {.workers = 1, .kernels = m->kernels};
+    attn_plan_options options = {
+        .workers = 1, .kernels = m->kernels, .products = attn_model_products(m)};
     attn_plan_build(&plan, &m->graph, input, &options, cli_memory(), err);
     return plan;
 }
@@ -115,10 +110,11 @@ static double plan_flops(const attn_plan *plan)
 static void print_plan(const attn_plan *plan)
 {
     attn_shape_text shape;
-    printf("\n%-4s %-16s %-16s %10s  %s\n", "step", "layer", "shape", "Mmul-add", "name");
+    printf("\n%-4s %-24s %-16s %10s  %s\n", "step", "layer", "shape", "Mmul-add", "name");
     for (size_t s = 0; s < plan->steps; s++) {
         const attn_plan_step *step = &plan->step[s];
-        printf("%-4zu %-16s %-16s %10.3f  %s\n", s, step->node->layer->name,
+        printf("%-4zu %-24s %-16s %10.3f  %s\n", s,
+               step->node->made_of ? step->node->made_of : step->node->layer->name,
                attn_format_shape(&shape, step->out[0].shape.dim, step->out[0].shape.rank),
                step->flops / 1e6, step->node->name);
     }
@@ -136,16 +132,21 @@ static void print_model(const attn_model *m, const attn_plan *plan)
                m->weights.count, t.parameters, t.bytes);
     printf("memory       %zu bytes of the model's own, weights packed for %s\n", m->memory.used,
            m->kernels->name);
-    for (size_t i = 0; i < m->graph.inputs; i++)
-        printf("input        %s %s %s\n", m->graph.input[i].name,
-               attn_dtype_name(m->graph.input[i].dtype),
-               port_shape(m, &m->graph.input[i], text, sizeof text));
+    if (m->kept_name) printf("panels       %s: %zu bytes, mapped\n", m->kept_name, m->params.bytes);
+    for (size_t i = 0; i < m->graph.inputs; i++) {
+        const attn_port *port = &m->graph.input[i];
+        printf("input        %s %s %s", port->name, attn_dtype_name(port->dtype),
+               port_shape(m, port, text, sizeof text));
+        if (port->optional) printf(", default %g", port->fallback);
+        printf("\n");
+    }
     for (size_t i = 0; i < m->graph.outputs; i++)
         printf("output       %s%s\n", m->graph.output[i].name,
                m->graph.output[i].kind == ATTN_KIND_CLASSES ? " (classes)" : "");
     for (size_t i = 0; i < m->graph.states; i++)
         printf("state        %s %s\n", m->graph.state[i].name,
                port_shape(m, &m->graph.state[i], text, sizeof text));
+    inspect_print_weights(m);
     if (plan) print_plan(plan);
 }
 
@@ -154,8 +155,8 @@ static void print_unused(const attn_model *m)
     attn_shape_text shape;
     for (size_t i = 0; i < m->weights.count; i++) {
         const attn_weight *w = &m->weights.list[i];
-        if (!is_used(m, w))
-            printf("unused       %s %s %s\n", w->name, attn_dtype_name(w->dtype),
+        if (!inspect_is_used(m, w))
+            printf("unused       %s %s %s\n", w->name, attn_weight_type(w),
                    attn_format_shape(&shape, w->dim, w->rank));
     }
 }
@@ -168,6 +169,8 @@ static cJSON *model_json(const attn_model *m, const attn_plan *plan)
     cJSON_AddStringToObject(root, "description", m->description_name);
     cJSON_AddNumberToObject(root, "tensors", (double)m->weights.count);
     cJSON_AddNumberToObject(root, "parameters", (double)t.parameters);
+    if (m->kept_name) cJSON_AddStringToObject(root, "panels", m->kept_name);
+    cJSON_AddItemToObject(root, "weights", inspect_weights_json(m));
     cJSON_AddNumberToObject(root, "model_bytes", (double)m->memory.used);
     if (plan) {
         cJSON_AddNumberToObject(root, "arena_bytes", (double)plan->arena_bytes);
@@ -178,6 +181,7 @@ static cJSON *model_json(const attn_model *m, const attn_plan *plan)
             cJSON *entry = cJSON_CreateObject();
             cJSON_AddStringToObject(entry, "node", step->node->name);
             cJSON_AddStringToObject(entry, "layer", step->node->layer->name);
+            if (step->node->made_of) cJSON_AddStringToObject(entry, "made_of", step->node->made_of);
             cJSON_AddItemToObject(entry, "shape",
                                   cli_shape_json(step->out[0].shape.dim, step->out[0].shape.rank));
             cJSON_AddNumberToObject(entry, "multiply_adds", step->flops);
@@ -185,7 +189,7 @@ static cJSON *model_json(const attn_model *m, const attn_plan *plan)
         }
     }
     for (size_t i = 0; i < m->weights.count; i++)
-        if (!is_used(m, &m->weights.list[i]))
+        if (!inspect_is_used(m, &m->weights.list[i]))
             cJSON_AddItemToArray(unused, cJSON_CreateString(m->weights.list[i].name));
     cJSON_AddItemToObject(root, "unused", unused);
     return root;
@@ -214,8 +218,7 @@ static int look(int argc, char **argv, const char *command, bool whole)
     attn_model *model;
     if (!cli_options(&c, argc, argv, options, &status)) return status;
     if (c.count != 1) return cli_usage(&c, "one model is needed, found %zu", c.count);
-    attn_model_options model_options = {.max_memory = c.max_memory};
-    if (attn_model_open(&model, c.argument[0], &model_options, &err)) return cli_error(&err);
+    if (cli_open_model(&c, c.argument[0], &model, &err)) return cli_error(&err);
     attn_plan *plan = plan_once(model, &err);
     if (err.status || (!whole && check_photos(model, &err))) {
         status = cli_error(&err);

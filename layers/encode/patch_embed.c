@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { BLOCK_PATCHES = 16 };
+enum { BLOCK_PATCHES = 56 };
 
 typedef struct patch_embed_params {
     attn_param weight, bias;
@@ -38,6 +38,7 @@ static attn_status patch_embed_parse(attn_reader *r, void *params)
     w->form = ATTN_PANELS;
     w->k = p->channels * p->height * p->width;
     w->n = w->dim[0];
+    w->any_type = true;
     return ATTN_OK;
 }
 
@@ -57,6 +58,8 @@ static attn_status patch_embed_infer(attn_infer *c, const void *params)
     c->out[0].dim[1] = p->weight.n;
     ATTN_TRY(attn_want_count(c, &c->out[0], &count));
     c->flops = (double)count * (double)p->weight.k;
+    size_t bytes = c->kernels->row_bytes(p->weight.type, p->weight.k);
+    if (bytes) ATTN_TRY(attn_add_scratch(c, BLOCK_PATCHES, bytes, &c->worker_scratch));
     return attn_add_scratch(c, p->weight.k, BLOCK_PATCHES * sizeof(float), &c->worker_scratch);
 }
 
@@ -67,7 +70,10 @@ static void patch_embed_task(const attn_run_context *c, const void *params, size
     const patch_embed_params *p = params;
     size_t height = c->in[0].shape.dim[1], width = c->in[0].shape.dim[2];
     size_t across = width / p->width, k = p->weight.k, n = p->weight.n;
-    float *rows = attn_worker_scratch(c, worker);
+    size_t bytes = c->kernels->row_bytes(p->weight.type, k);
+    /* Where the panels do not take floats: first the rows as they take them. */
+    char *converted = attn_worker_scratch(c, worker);
+    float *rows = (float *)(void *)(converted + bytes * BLOCK_PATCHES);
     while (first < end) {
         size_t count = end - first < BLOCK_PATCHES ? end - first : BLOCK_PATCHES;
         float *to = rows;
@@ -78,11 +84,14 @@ static void patch_embed_task(const attn_run_context *c, const void *params, size
                 memcpy(to, x + j / p->height * height * width + j % p->height * width,
                        p->width * sizeof(float));
         }
+        for (size_t i = 0; bytes && i < count; i++)
+            c->kernels->quantize(p->weight.type, converted + i * bytes, rows + i * k, k);
         attn_gemm g = {.m = count,
                        .n = n,
                        .k = k,
                        .x = rows,
                        .ldx = k,
+                       .rows = converted,
                        .type = p->weight.type,
                        .w = p->weight.panels,
                        .y = attn_item(&c->out[0], item) + first * n,
@@ -96,7 +105,7 @@ static void patch_embed_task(const attn_run_context *c, const void *params, size
 
 static void patch_embed_run(const attn_run_context *c, const void *params)
 {
-    attn_each_rows(c, params, c->out[0].shape.dim[0], BLOCK_PATCHES, patch_embed_task);
+    attn_each_rows(c, params, c->out[0].shape.dim[0], BLOCK_PATCHES / 2, patch_embed_task);
 }
 
 const attn_layer attn_layer_patch_embed = {

@@ -1,5 +1,6 @@
 /* Activations: y = f(x), elementwise. x, y: any shape. One layer per function, and `activation`,
  * whose attribute "kind" names the function as a config.json does. Formulas: kernels.h. */
+#include "layers/shared/linear.h"
 #include "layers/support.h"
 
 typedef struct activation_params {
@@ -20,6 +21,18 @@ static attn_status parse_kind(attn_reader *r, void *params)
     if (!attn_has_key(r, "kind")) return attn_reader_fail(r, "the key \"kind\" is missing");
     ATTN_TRY(parse_one(r, params, ATTN_IDENTITY));
     return attn_read_activation(r, "kind", &p->unary);
+}
+
+static void activation_run(const attn_run_context *c, const void *params);
+
+bool attn_is_activation(const attn_layer *layer)
+{
+    return layer->run == activation_run;
+}
+
+attn_unary attn_activation_unary(const void *params)
+{
+    return ((const activation_params *)params)->unary;
 }
 
 static attn_status activation_infer(attn_infer *c, const void *params)

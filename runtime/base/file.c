@@ -1,4 +1,5 @@
-#define _POSIX_C_SOURCE 200809L
+/* madvise. */
+#define _DEFAULT_SOURCE
 
 #include "runtime/base/file.h"
 
@@ -22,6 +23,8 @@ attn_status attn_file_map(attn_file *file, const char *path, attn_error *err)
     } else if (!S_ISREG(info.st_mode)) {
         status = attn_fail(err, ATTN_IO, "%s: not a regular file", path);
     } else if (info.st_size > 0) {
+        file->seconds = info.st_mtim.tv_sec;
+        file->nanoseconds = info.st_mtim.tv_nsec;
         void *mapping = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (mapping == MAP_FAILED) {
             status = attn_fail(err, ATTN_IO, "%s: %s", path, strerror(errno));
@@ -39,6 +42,18 @@ void attn_file_unmap(attn_file *file)
 {
     if (file->mapping) munmap(file->mapping, file->size);
     *file = (attn_file){.data = ""};
+}
+
+void attn_file_forget(const attn_file *file, const void *data, size_t bytes)
+{
+    /* A fault maps the pages around it, too: 64 KB on Linux. */
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), around = 1 << 16;
+    uintptr_t start = (uintptr_t)file->mapping, end = start + (file->size + page - 1) / page * page;
+    uintptr_t from = (uintptr_t)data / around * around;
+    uintptr_t to = ((uintptr_t)data + bytes + page - 1) / page * page;
+    if (from < start) from = start;
+    if (to > end) to = end;
+    if (file->mapping && bytes && from < to) madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
 bool attn_file_exists(const char *path)

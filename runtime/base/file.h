@@ -7,13 +7,18 @@
 typedef struct attn_file {
     const void *data; /* page-aligned; not NULL even for an empty file */
     size_t size;
-    void *mapping; /* NULL if nothing is mapped */
+    void *mapping;                /* NULL if nothing is mapped */
+    int64_t seconds, nanoseconds; /* of the last change */
 } attn_file;
 
 /* Maps a regular file. Errors (ATTN_IO): not there, not readable, not a regular file. */
 attn_status attn_file_map(attn_file *file, const char *path, attn_error *err);
 /* Accepts a zeroed or failed file. */
 void attn_file_unmap(attn_file *file);
+
+/* data[0..bytes), part of the file, has been read: its pages, and those before it that the system
+ * has mapped on the way, need not stay in memory. They are read again when they are used. */
+void attn_file_forget(const attn_file *file, const void *data, size_t bytes);
 
 bool attn_file_exists(const char *path);
 bool attn_is_folder(const char *path);

@@ -1,17 +1,30 @@
+/* madvise. */
+#define _DEFAULT_SOURCE
+
 #include "runtime/base/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { ALIGNMENT = 64, BLOCK_SIZE = 64 * 1024 };
+enum { ALIGNMENT = 64, BLOCK_SIZE = 64 * 1024, HUGE_PAGE = 1 << 21 };
 
 static void *default_alloc(void *user, size_t size)
 {
     (void)user;
     size_t rounded;
     if (!attn_add(size, ALIGNMENT, &rounded)) return NULL;
-    return aligned_alloc(ALIGNMENT, rounded / ALIGNMENT * ALIGNMENT);
+    if (rounded < 2 * (size_t)HUGE_PAGE)
+        return aligned_alloc(ALIGNMENT, rounded / ALIGNMENT * ALIGNMENT);
+    /* Huge pages: a page fault for each 2 MB, not for each 4 KB, where the system allows it. */
+    if (!attn_add(size, HUGE_PAGE - 1, &rounded)) return NULL;
+    rounded = rounded / HUGE_PAGE * HUGE_PAGE;
+    void *memory = aligned_alloc(HUGE_PAGE, rounded);
+#if defined(MADV_HUGEPAGE)
+    if (memory) madvise(memory, rounded, MADV_HUGEPAGE);
+#endif
+    return memory;
 }
 
 static void default_release(void *user, void *memory)

@@ -70,7 +70,8 @@ static void check_error(const attn_error *err)
     if (!err->status || !err->text[0] || strchr(err->text, '\n')) abort();
 }
 
-/* Symbols are 3, then 2, then 4; the first input has a batch of 2 if `batched`. */
+/* Symbols are 3, then 2, then 4; inputs have a batch of 2 if `batched`, and are not set if `plain`
+ * and they have a default. */
 static void run_model(attn_model *model, bool batched, bool plain)
 {
     static int64_t numbers[1 << 16];
@@ -83,6 +84,7 @@ static void run_model(attn_model *model, bool batched, bool plain)
     for (size_t i = 0; i < g->inputs; i++) {
         attn_tensor t = {.dtype = g->input[i].dtype, .data = numbers};
         size_t count;
+        if (g->input[i].optional && plain) continue;
         if (batched) t.dim[t.rank++] = 2;
         for (int d = 0; d < g->input[i].rank; d++) {
             long dim = g->input[i].dim[d];
@@ -121,14 +123,10 @@ static attn_status build(attn_model *m, const cJSON *root, const cJSON *config, 
                                 .config = config,
                                 .weights_name = "weights",
                                 .weights = &m->weights};
-    void *temporary;
     ATTN_TRY(attn_graph_build(&m->graph, &source, &m->arena, err));
     ATTN_TRY(attn_params_measure(&m->params, &m->graph, m->kernels, &m->arena, err));
     ATTN_TRY(attn_alloc(&m->memory, m->params.bytes, "the packed weights", &m->packed, err));
-    size_t size = attn_params_temporary(&m->params, m->kernels);
-    ATTN_TRY(attn_alloc(&m->memory, size, "packing", &temporary, err));
-    attn_params_fill(&m->params, m->kernels, m->packed, temporary);
-    attn_release(&m->memory, temporary, size);
+    ATTN_TRY(attn_params_fill(&m->params, m->kernels, m->packed, &m->memory, err));
     return attn_graph_fuse(&m->graph, &m->arena, err);
 }
 

@@ -1,11 +1,18 @@
-"""Folders that transformers wrote, unmodified, from pixels: attn's results are PyTorch's within 1e-4."""
+"""Folders that transformers wrote, unmodified, from pixels, token ids or a mel spectrogram: attn's results
+are PyTorch's within 1e-4, or 1e-5 of the largest."""
 
 from __future__ import annotations
 
 import json
 
+import numpy as np
 import torch
 from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    BertModel,
     DeiTConfig,
     DeiTForImageClassification,
     DeiTForImageClassificationWithTeacher,
@@ -13,9 +20,13 @@ from transformers import (
     ViTConfig,
     ViTForImageClassification,
     ViTModel,
+    WhisperConfig,
+    WhisperForAudioClassification,
+    WhisperForConditionalGeneration,
+    WhisperModel,
 )
 
-from reference import AttnError, Case, attn, perturb, random_pixels, run_pytorch
+from reference import AttnError, Case, attn, perturb, random_mel, random_pixels, random_text, run_pytorch
 
 SMALL = dict(
     hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
@@ -117,6 +128,189 @@ class Pixels(Case):
                  image_size=224, patch_size=16, num_labels=1000),
             [CLASSES[0]],
         )
+
+
+TEXT = dict(
+    vocab_size=97, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+    max_position_embeddings=40, type_vocab_size=3, num_labels=5,
+)
+HIDDEN, POOLED = ("last_hidden_state",), ("last_hidden_state", "pooler_output")
+TEXT_CLASSES = [
+    (BertModel, POOLED, {}),
+    (BertModel, HIDDEN, {"add_pooling_layer": False}),
+    (BertForSequenceClassification, ("logits",), {}),
+    (BertForTokenClassification, ("logits",), {}),
+]
+
+
+class Text(Case):
+    def check(
+        self, config: dict, classes: list = TEXT_CLASSES, lengths: tuple[int, ...] = (11,),
+        batch: int | None = None,
+    ) -> None:
+        for seed, (kind, outputs, options) in enumerate(classes):
+            model = perturb(kind(BertConfig(**{**TEXT, **config}), **options), seed)
+            folder = self.write(model, f"{kind.__name__}-{seed}")
+            for length in lengths:
+                for masked in (True, False):
+                    with self.subTest(model=kind.__name__, length=length, masked=masked, **config, **options):
+                        text = random_text(model.config, length, batch, seed, masked)
+                        self.compare_folder(folder, model, text, outputs)
+
+    def test_classes(self) -> None:
+        self.check({})
+
+    def test_lengths(self) -> None:
+        """Of one folder: from a token alone to as many as there are positions."""
+        self.check({}, [TEXT_CLASSES[0], TEXT_CLASSES[2]], (1, 2, 3, 7, 8, 16, 17, 31, 33, 40))
+        with self.assertRaisesRegex(AttnError, '"seq" is at most 40'):
+            model = perturb(BertModel(BertConfig(**TEXT)), 1)
+            self.run_attn(self.write(model), random_text(model.config, 41), HIDDEN)
+
+    def test_sizes(self) -> None:
+        for hidden, layers, heads, intermediate in (
+            (1, 1, 1, 1), (3, 2, 1, 5), (17, 1, 1, 31), (48, 5, 3, 100), (66, 3, 6, 264), (128, 4, 2, 512),
+        ):
+            self.check(
+                dict(hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
+                     intermediate_size=intermediate),
+                [TEXT_CLASSES[0], TEXT_CLASSES[2]],
+            )
+
+    def test_batches(self) -> None:
+        """Each item with a mask of its own."""
+        for batch in range(1, 9):
+            self.check({}, [TEXT_CLASSES[0], TEXT_CLASSES[2]], (9, 23), batch)
+
+    def test_settings(self) -> None:
+        for act in ("gelu", "gelu_new", "relu", "silu"):
+            self.check(dict(hidden_act=act), [TEXT_CLASSES[2]])
+        self.check(dict(layer_norm_eps=0.1))
+        self.check(dict(type_vocab_size=1, num_labels=1, vocab_size=2))
+        self.check(dict(is_decoder=True), TEXT_CLASSES[:2], (1, 5, 40))
+
+    def test_one_mask_for_all(self) -> None:
+        """A mask without a batch is every item's."""
+        model = perturb(BertModel(BertConfig(**TEXT)), 4)
+        text = random_text(model.config, 21, 5)
+        shared = {name: value[0] if name != "input_ids" else value for name, value in text.items()}
+        repeated = {name: np.broadcast_to(value, text[name].shape).copy() for name, value in shared.items()}
+        folder = self.write(model)
+        ours, alike = self.run_attn(folder, shared, POOLED), self.run_attn(folder, repeated, POOLED)
+        for name in POOLED:
+            self.compare(ours[name], run_pytorch(model, repeated)[name])
+            self.assertEqual(ours[name].tobytes(), alike[name].tobytes())
+
+    def test_what_is_hidden_does_not_matter(self) -> None:
+        """The tokens before the padding are the same without it."""
+        model = perturb(BertModel(BertConfig(**TEXT)), 5)
+        folder = self.write(model)
+        text = random_text(model.config, 40)
+        text["attention_mask"] = (np.arange(40) < 13).astype(np.int64)
+        short = {name: value[:13] for name, value in text.items() if name != "attention_mask"}
+        ours, cut = self.run_attn(folder, text, POOLED), self.run_attn(folder, short, POOLED)
+        self.compare(ours["last_hidden_state"][:13], cut["last_hidden_state"])
+        self.compare(ours["pooler_output"], cut["pooler_output"])
+
+    def test_another_head(self) -> None:
+        """Of a head that attn lacks there are the hidden states; its weights are listed as unused."""
+        model = perturb(BertForMaskedLM(BertConfig(**TEXT)), 6)
+        folder, text = self.write(model), random_text(model.config, 12)
+        ours = self.run_attn(folder, text, HIDDEN)
+        self.compare(ours["last_hidden_state"], run_pytorch(model.bert, text)["last_hidden_state"])
+        self.assertIn("cls.predictions.transform.dense.weight", attn("check", folder))
+
+    def test_real_sizes(self) -> None:
+        """MiniLM-L6 as it is, and one layer as wide as BERT-Base's."""
+        wide = dict(vocab_size=1000, max_position_embeddings=512, type_vocab_size=2)
+        self.check(
+            dict(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536, **wide),
+            [TEXT_CLASSES[0]], (16, 128, 512),
+        )
+        self.check(
+            dict(hidden_size=768, num_hidden_layers=1, num_attention_heads=12, intermediate_size=3072, **wide),
+            [TEXT_CLASSES[2]], (100,),
+        )
+
+    def test_refused(self) -> None:
+        model = perturb(BertModel(BertConfig(**TEXT)), 7)
+        folder = self.write(model)
+        read = json.loads((folder / "config.json").read_text())
+        text = random_text(model.config, 9)
+        for config, inputs, words in (
+            ({}, {"input_ids": text["input_ids"] + 97}, 'input "input_ids": element 0 is '),
+            ({}, {"attention_mask": text["attention_mask"] + 1}, "expected 0 to 1"),
+            ({}, {"token_type_ids": text["token_type_ids"][:5]}, 'input "token_type_ids": shape [5], expected 9'),
+            (dict(position_embedding_type="relative_key"), {}, '"relative_key", expected one of: scaled_dot'),
+            (dict(hidden_act="mish"), {}, "mish"),
+            (dict(max_position_embeddings=41), {"input_ids": [0] * 41}, "needs 41 rows"),
+            (dict(num_hidden_layers=3), {}, "encoder.layer.2."),
+        ):
+            with self.subTest(words=words):
+                (folder / "config.json").write_text(json.dumps({**read, **config}))
+                given = {**text, **inputs}
+                if len(given["input_ids"]) != 9:
+                    given = {"input_ids": np.array(given["input_ids"])}
+                with self.assertRaises(AttnError) as caught:
+                    self.run_attn(folder, given, HIDDEN)
+                self.assertEqual(caught.exception.status, 1)
+                self.assertIn(words, caught.exception.error)
+                self.assertEqual(caught.exception.error.count("\n"), 1)
+
+
+MEL = dict(
+    vocab_size=60, num_mel_bins=10, d_model=32, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=64,
+    decoder_layers=1, decoder_attention_heads=2, decoder_ffn_dim=20, max_source_positions=25,
+    max_target_positions=12, pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=3,
+    suppress_tokens=None, begin_suppress_tokens=None,
+)
+
+
+class Mel(Case):
+    """Whisper's encoder."""
+
+    def check(self, config: dict, kind: type = WhisperModel, batch: int | None = None) -> None:
+        with self.subTest(model=kind.__name__, batch=batch, **config):
+            model = perturb(kind(WhisperConfig(**{**MEL, **config})), 3)
+            folder = self.write(model, kind.__name__)
+            self.compare_folder(folder, model, random_mel(model.config, batch), HIDDEN)
+
+    def test_classes(self) -> None:
+        for kind in (WhisperModel, WhisperForConditionalGeneration, WhisperForAudioClassification):
+            self.check({}, kind)
+
+    def test_sizes(self) -> None:
+        for width, layers, heads, ffn, bins, positions in (
+            (4, 1, 1, 1, 1, 1), (6, 2, 1, 5, 3, 2), (16, 1, 8, 31, 80, 7), (48, 5, 3, 100, 128, 33),
+            (66, 3, 6, 264, 13, 64), (128, 4, 2, 512, 80, 150),
+        ):
+            self.check(dict(d_model=width, encoder_layers=layers, encoder_attention_heads=heads,
+                            encoder_ffn_dim=ffn, num_mel_bins=bins, max_source_positions=positions))
+
+    def test_batches(self) -> None:
+        for batch in range(1, 9):
+            self.check({}, WhisperModel, batch)
+
+    def test_settings(self) -> None:
+        for act in ("gelu_new", "relu", "silu"):
+            self.check(dict(activation_function=act))
+        self.check(dict(scale_embedding=True))
+
+    def test_real_size(self) -> None:
+        """Whisper-tiny, one block of its encoder."""
+        self.check(dict(num_mel_bins=80, d_model=384, encoder_layers=1, encoder_attention_heads=6,
+                        encoder_ffn_dim=1536, max_source_positions=1500))
+
+    def test_refused(self) -> None:
+        model = perturb(WhisperModel(WhisperConfig(**MEL)), 7)
+        folder, mel = self.write(model), random_mel(model.config)["input_features"]
+        for wrong, words in (
+            (mel[:, 1:], "shape [10, 49], expected 50 at dimension 1"),
+            (mel[1:], "shape [9, 50], expected 10 at dimension 0"),
+        ):
+            with self.assertRaises(AttnError) as caught:
+                self.run_attn(folder, {"input_features": wrong}, HIDDEN)
+            self.assertIn(words, caught.exception.error)
 
 
 class Files(Case):

@@ -158,17 +158,26 @@ static void add_up(attn_session *session, float *x, size_t count, const float *e
     }
 }
 
-static void test_state(void **state)
+/* A description on its own, in a file of its own; no file is left. */
+static attn_model *open_description(const char *text)
 {
-    (void)state;
     char folder[] = "/tmp/attn-test-XXXXXX", path[100];
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/attn.json", folder);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
-    fputs(running_sum, file);
+    fputs(text, file);
     assert_int_equal(fclose(file), 0);
     attn_model *model = open_model(folder);
+    unlink(path);
+    rmdir(folder);
+    return model;
+}
+
+static void test_state(void **state)
+{
+    (void)state;
+    attn_model *model = open_description(running_sum);
     attn_session *session = open_session(model, (attn_session_options){0});
     attn_session *other = open_session(model, (attn_session_options){.no_fusion = true});
 
@@ -186,8 +195,78 @@ static void test_state(void **state)
     attn_session_close(session);
     attn_session_close(other);
     attn_model_close(model);
-    unlink(path);
-    rmdir(folder);
+    assert_int_equal(counted_live, 0);
+}
+
+/* ---- inputs with a default ------------------------------------------------------------------ */
+
+static const char defaults[] =
+    "{\"format\": \"attn/1\", \"name\": \"defaults\", \"config\": {\"half\": 0.5},"
+    " \"symbols\": {\"n\": {}},"
+    " \"inputs\": {\"id\": {\"shape\": [\"n\"], \"dtype\": \"i32\", \"default\": -7},"
+    "              \"x\": {\"shape\": [\"n\", 2]},"
+    "              \"scale\": {\"shape\": [\"n\", 1], \"default\": \"-half\"}},"
+    " \"graph\": [{\"layer\": \"mul\", \"in\": [\"x\", \"scale\"], \"out\": \"y\"}],"
+    " \"outputs\": {\"y\": {}, \"id\": {}}}";
+
+static void set(attn_session *session, const char *name, attn_dtype dtype, void *data, int rank,
+                const size_t *dim)
+{
+    attn_error err;
+    attn_tensor t = {.dtype = dtype, .rank = rank, .data = data};
+    memcpy(t.dim, dim, (size_t)rank * sizeof *dim);
+    if (attn_set_input(session, name, &t, &err)) fail_msg("%s", err.text);
+}
+
+/* Runs, and expects y [count] (in all items) and id[0]. */
+static void expect(attn_session *session, const float *y, size_t count, int32_t id)
+{
+    attn_error err;
+    attn_tensor out, ids;
+    size_t have;
+    if (attn_prepare(session, &err) || attn_run(session, &err) ||
+        attn_output(session, "y", &out, &err) || attn_output(session, "id", &ids, &err))
+        fail_msg("%s", err.text);
+    assert_true(attn_product(out.dim, out.rank, &have));
+    assert_int_equal(have, count);
+    assert_memory_equal(out.data, y, count * sizeof *y);
+    assert_int_equal(ids.dim[0], count / 2 > 2 ? 2 : count / 2);
+    assert_int_equal(((const int32_t *)ids.data)[ids.dim[0] - 1], id);
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    attn_model *model = open_description(defaults);
+    attn_session *session = open_session(model, (attn_session_options){0});
+    attn_error err;
+    float x[] = {1, 2, 3, 4, 5, 6, 7, 8}, scale[] = {10, 100, 1000, -1};
+    int32_t id[] = {3, 4};
+    assert_int_equal(attn_prepare(session, &err), ATTN_BAD_ARGUMENT);
+    assert_string_equal(err.text, "input \"x\" is not set");
+
+    set(session, NULL, ATTN_F32, x, 2, (size_t[]){1, 2}); /* the only one that has none */
+    expect(session, (const float[]){-0.5F, -1}, 2, -7);
+    /* The same for every item of a batch; of another length. */
+    set(session, "x", ATTN_F32, x, 3, (size_t[]){2, 2, 2});
+    expect(session, (const float[]){-0.5F, -1, -1.5F, -2, -2.5F, -3, -3.5F, -4}, 8, -7);
+    /* Set, for all items and for each; and taken back. */
+    set(session, "scale", ATTN_F32, scale, 2, (size_t[]){2, 1});
+    set(session, "id", ATTN_I32, id, 1, (size_t[]){2});
+    expect(session, (const float[]){10, 20, 300, 400, 50, 60, 700, 800}, 8, 4);
+    set(session, "scale", ATTN_F32, scale, 3, (size_t[]){2, 2, 1});
+    expect(session, (const float[]){10, 20, 300, 400, 5000, 6000, -7, -8}, 8, 4);
+    assert_int_equal(attn_set_input(session, "scale", NULL, &err), ATTN_OK);
+    assert_int_equal(attn_run(session, &err), ATTN_BAD_ARGUMENT); /* attn_prepare is due */
+    expect(session, (const float[]){-0.5F, -1, -1.5F, -2, -2.5F, -3, -3.5F, -4}, 8, 4);
+    /* What is set must have the size that the others have. */
+    set(session, "id", ATTN_I32, id, 1, (size_t[]){1});
+    assert_int_equal(attn_prepare(session, &err), ATTN_BAD_INPUT);
+    assert_int_equal(attn_set_input(session, "id", NULL, &err), ATTN_OK);
+    assert_int_equal(attn_set_input(session, "x", NULL, &err), ATTN_OK);
+    assert_int_equal(attn_prepare(session, &err), ATTN_BAD_ARGUMENT);
+    attn_session_close(session);
+    attn_model_close(model);
     assert_int_equal(counted_live, 0);
 }
 
@@ -199,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_session_limit),
         cmocka_unit_test(test_model_limit),
         cmocka_unit_test(test_state),
+        cmocka_unit_test(test_defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

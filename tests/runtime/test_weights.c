@@ -165,7 +165,7 @@ static void test_many_tensors(void **state)
     attn_weight *list;
     size_t count;
     attn_error err;
-    if (attn_safetensors_parse("many", text, used + COUNT, &arena, &list, &count, &err))
+    if (attn_safetensors_parse("many", text, used + COUNT, &arena, &list, &count, NULL, &err))
         fail_msg("%s", err.text);
     assert_int_equal(count, COUNT);
     for (size_t i = 1; i < count; i++) assert_true(strcmp(list[i - 1].name, list[i].name) < 0);
@@ -284,7 +284,8 @@ static attn_status parse(const char *text, uint64_t length, size_t buffer, attn_
     size_t count;
     attn_memory_init(&memory, NULL, 0);
     attn_arena_init(&arena, &memory);
-    attn_status status = attn_safetensors_parse("bad.st", bytes, size, &arena, &list, &count, err);
+    attn_status status =
+        attn_safetensors_parse("bad.st", bytes, size, &arena, &list, &count, NULL, err);
     attn_arena_free(&arena);
     assert_int_equal(memory.used, 0);
     free(bytes);
@@ -337,7 +338,7 @@ static void test_header_length(void **state)
     size_t count;
     for (size_t size = 0; size < 8; size++) {
         assert_int_equal(
-            attn_safetensors_parse("s", "\0\0\0\0\0\0\0", size, &arena, &list, &count, &err),
+            attn_safetensors_parse("s", "\0\0\0\0\0\0\0", size, &arena, &list, &count, NULL, &err),
             ATTN_BAD_FILE);
         assert_non_null(strstr(err.text, "too short"));
     }
@@ -348,8 +349,8 @@ static void test_header_length(void **state)
         char *cut = malloc(size ? size : 1);
         assert_non_null(cut);
         memcpy(cut, file.data, size);
-        assert_int_not_equal(attn_safetensors_parse("cut", cut, size, &arena, &list, &count, &err),
-                             ATTN_OK);
+        assert_int_not_equal(
+            attn_safetensors_parse("cut", cut, size, &arena, &list, &count, NULL, &err), ATTN_OK);
         free(cut);
     }
     attn_file_unmap(&file);
