@@ -32,14 +32,11 @@ bool attn_attention_fuse(const void *score_params, const void *normalize_params,
  * Otherwise all heads are prepared first, in the shared scratch, and a task is a block of rows. */
 typedef struct layout {
     bool by_heads;
-    attn_panel_type type;
     attn_row_blocks blocks; /* by heads: of one key head */
     size_t keys, values;    /* bytes of a prepared head */
     size_t scores, own;     /* bytes of a block of scores (0: they go to the second output), and of
                              * the steps' scratch */
 } layout;
-
-enum { MOST_I8_KEYS = 1 << 16 }; /* whose sums are sure to fit 32 bits */
 
 static bool lay_out(layout *l, const attn_kernels *kernels, const attn_attention_params *p,
                     const attn_score_size *z, const attn_select_size *y, attn_panel_type products,
@@ -47,16 +44,15 @@ static bool lay_out(layout *l, const attn_kernels *kernels, const attn_attention
 {
     size_t tasks = batch * z->kv_heads, group = z->heads / z->kv_heads, score, select, normalize;
     bool both = z->kv_heads == y->kv_heads;
-    l->type = products == ATTN_PANEL_I8 && z->k_len > MOST_I8_KEYS ? ATTN_PANEL_F32 : products;
     l->by_heads = both && (workers == 1 || tasks % workers == 0 || tasks >= 4 * workers);
     l->blocks = l->by_heads ? attn_cut_row_blocks(1, group, z->q_len, z->k_len, 1)
                             : attn_cut_row_blocks(batch, z->heads, z->q_len, z->k_len, workers);
     l->scores = 0;
-    if (!attn_score_key_bytes(kernels, &p->score, l->type, z, &l->keys) ||
-        !attn_select_value_bytes(kernels, &p->select, attn_select_type(&p->select, l->type), y,
+    if (!attn_score_key_bytes(kernels, &p->score, products, z, &l->keys) ||
+        !attn_select_value_bytes(kernels, &p->select, attn_select_type(&p->select, products), y,
                                  &l->values) ||
-        !attn_score_worker_bytes(kernels, &p->score, l->type, z, l->blocks.rows, &score) ||
-        !attn_select_worker_bytes(kernels, &p->select, attn_select_type(&p->select, l->type), y,
+        !attn_score_worker_bytes(kernels, &p->score, products, z, l->blocks.rows, &score) ||
+        !attn_select_worker_bytes(kernels, &p->select, attn_select_type(&p->select, products), y,
                                   l->blocks.rows, &select) ||
         !attn_mul(attn_normalize_worker_floats(&p->normalize, z->k_len), sizeof(float),
                   &normalize) ||
@@ -109,11 +105,10 @@ typedef struct attention_job {
 } attention_job;
 
 /* Keys that the masks leave out have weight 0 and can be passed over, unless the weights are wanted
- * or a score may be less than nothing; the rows of I8 values have one scale for all keys. */
+ * or may be less than that. */
 static bool may_narrow(const attention_job *job)
 {
-    return job->c->outputs == 1 && job->p->normalize.kind != ATTN_NORMALIZE_NONE &&
-           job->select.type != ATTN_PANEL_I8;
+    return job->c->outputs == 1 && job->p->normalize.kind != ATTN_NORMALIZE_NONE;
 }
 
 /* scratch: [ scores | the steps' own ] */
@@ -199,11 +194,6 @@ static void run(const attn_run_context *c, const void *params)
                       q->shape.dim[0], v);
     lay_out(&job.l, c->kernels, job.p, &job.score.size, &job.select.size, c->products, c->batch,
             c->workers, c->outputs > 1);
-    if (job.l.type != c->products) {
-        attn_score_begin(&job.score, c, &job.p->score, job.l.type);
-        attn_select_begin(&job.select, c, &job.p->select, job.l.type, job.p->score.heads,
-                          q->shape.dim[0], v);
-    }
     if (job.l.by_heads) {
         c->parallel(c->pool, c->batch * job.score.size.kv_heads, head_task, &job);
         return;

@@ -165,8 +165,8 @@ typedef struct attn_infer {
     size_t batch;    /* items of a run; 1 if nothing is batched */
     size_t workers;  /* threads, at least 1 */
     const attn_kernels *kernels;
-    attn_panel_type products; /* what attention's products of values are computed with: F32, or I8
-                                 or BF16_DOT if the precision that was asked for allows it */
+    attn_panel_type products; /* what attention's products are computed with: F32, or BF16_DOT if
+                                 the precision that was asked for allows it */
     const size_t *symbols;    /* sizes of the symbolic dimensions */
     /* Bytes of scratch to be filled (0 before): shared by all workers, and for each worker. */
     size_t scratch, worker_scratch;

@@ -104,7 +104,8 @@ typedef struct attn_allocator {
 typedef struct attn_model attn_model;
 
 /* What the matrices of linear and patch_embed layers are kept and multiplied in. Everything else
- * (norms, biases, embeddings, attention) stays f32. */
+ * (norms, biases, embeddings) stays f32; but the products of attention are those of bf16 in
+ * ATTN_IN_BF16 and ATTN_IN_INT8. */
 typedef enum attn_precision {
     ATTN_AS_FILE, /* as the file says: f32, f16 and bf16 give the bits of f32 arithmetic on the
                    * file's exact values; what `attn pack` wrote runs as it was packed */
@@ -129,6 +130,9 @@ ATTN_API attn_status attn_model_open(attn_model **out, const char *path,
                                      const attn_model_options *options, attn_error *err);
 ATTN_API void attn_model_close(attn_model *model);
 ATTN_API const char *attn_model_name(const attn_model *model);
+/* NULL, or one line for the user: a file of kept panels (`attn pack --panels`) lies beside the
+ * weights, and why it is not used. Nothing is wrong but the time it would have saved. */
+ATTN_API const char *attn_model_notice(const attn_model *model);
 
 /* ---- session ----------------------------------------------------------------------------- */
 

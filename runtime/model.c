@@ -1,5 +1,6 @@
 #include "runtime/model.h"
 
+#include "runtime/kept.h"
 #include "runtime/plan.h"
 
 #include <string.h>
@@ -7,6 +8,17 @@
 const char *attn_model_name(const attn_model *model)
 {
     return model->name;
+}
+
+attn_panel_type attn_model_products(const attn_model *model)
+{
+    bool reduced = model->precision == ATTN_IN_BF16 || model->precision == ATTN_IN_INT8;
+    return reduced ? ATTN_PANEL_BF16_DOT : ATTN_PANEL_F32;
+}
+
+const char *attn_model_notice(const attn_model *model)
+{
+    return model->notice;
 }
 
 static attn_status build_graph(attn_model *m, const attn_found *found, attn_error *err)
@@ -29,8 +41,13 @@ static attn_status build_graph(attn_model *m, const attn_found *found, attn_erro
 
 static attn_status prepare_weights(attn_model *m, attn_error *err)
 {
-    ATTN_TRY(attn_alloc(&m->memory, m->params.bytes, "the packed weights", &m->packed, err));
-    ATTN_TRY(attn_params_fill(&m->params, m->kernels, m->packed, &m->memory, err));
+    ATTN_TRY(attn_kept_open(m, err));
+    if (m->kept_name) {
+        attn_params_bind(&m->params, attn_kept_panels(m));
+    } else {
+        ATTN_TRY(attn_alloc(&m->memory, m->params.bytes, "the packed weights", &m->packed, err));
+        ATTN_TRY(attn_params_fill(&m->params, m->kernels, m->packed, &m->memory, err));
+    }
     attn_weights_forget(&m->weights);
     return attn_graph_fuse(&m->graph, &m->arena, err);
 }
@@ -46,7 +63,8 @@ static attn_status check_shapes(attn_model *m, attn_error *err)
         input[i] = (attn_plan_input){.rank = g->input[i].rank};
         for (int d = 0; d < g->input[i].rank; d++) input[i].dim[d] = (size_t)g->input[i].dim[d];
     }
-    attn_plan_options options = {.workers = 1, .kernels = m->kernels, .no_fusion = true};
+    attn_plan_options options = {
+        .workers = 1, .kernels = m->kernels, .products = attn_model_products(m), .no_fusion = true};
     attn_error inner;
     attn_status status = attn_plan_build(&plan, g, input, &options, &m->memory, &inner);
     if (status == ATTN_NO_MEMORY) {
@@ -138,6 +156,7 @@ void attn_model_close(attn_model *m)
 {
     if (!m) return;
     attn_weights_close(&m->weights);
+    attn_file_unmap(&m->kept);
     attn_release(&m->memory, m->packed, m->params.bytes);
     attn_arena_free(&m->arena);
     attn_memory memory = m->memory;

@@ -20,7 +20,10 @@ struct attn_model {
     attn_weights weights;
     attn_graph graph;
     attn_params params;
-    void *packed; /* the weights as the layers use them */
+    void *packed;          /* the weights as the layers use them; NULL: they are mapped */
+    attn_file kept;        /* where they are mapped */
+    const char *kept_name; /* NULL: nowhere */
+    const char *notice;    /* NULL, or what attn_model_notice says */
     const attn_kernels *kernels;
     attn_preprocess preprocess;
 };
@@ -28,6 +31,10 @@ struct attn_model {
 /* attn_model_open without the packing: everything is checked, nothing can run. */
 attn_status attn_model_describe(attn_model **out, const char *path,
                                 const attn_model_options *options, attn_error *err);
+
+/* What the products of attention are computed with: bf16 for a model in bf16 or int8, otherwise
+ * f32. */
+attn_panel_type attn_model_products(const attn_model *model);
 
 /* The size that the preprocessing gives must be that of the image input `port`, where the
  * description fixes it. */

@@ -47,6 +47,9 @@ attn_status attn_params_measure(attn_params *params, const attn_graph *graph,
  * budget: for what is needed meanwhile. */
 attn_status attn_params_fill(const attn_params *params, const attn_kernels *kernels, void *memory,
                              attn_memory *budget, attn_error *err);
+/* A pool of all CPUs for the time of opening a model with so many bytes of weights; NULL if they
+ * are few, or if no threads are to be had: what it was for is then done by the caller alone. */
+struct attn_pool *attn_params_pool(size_t bytes, attn_memory *budget);
 /* Binds the weights to memory that holds them already. */
 void attn_params_bind(const attn_params *params, const void *memory);
 

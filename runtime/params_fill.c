@@ -137,21 +137,25 @@ void attn_params_bind(const attn_params *params, const void *memory)
     }
 }
 
+attn_pool *attn_params_pool(size_t bytes, attn_memory *budget)
+{
+    attn_pool *pool;
+    unsigned cpus = attn_cpu_count() < MAX_WORKERS ? attn_cpu_count() : MAX_WORKERS;
+    if (bytes < SMALL_BYTES || cpus < 2) return NULL;
+    return attn_pool_open(&pool, cpus, budget, NULL) ? NULL : pool;
+}
+
 attn_status attn_params_fill(const attn_params *params, const attn_kernels *kernels, void *memory,
                              attn_memory *budget, attn_error *err)
 {
     filler f = {.kernels = kernels, .memory = memory};
     size_t workers = 1, bytes;
-    attn_pool *pool = NULL;
     void *fresh;
     attn_params_bind(params, memory);
     f.tasks = cut(params, kernels, NULL);
     if (f.tasks == 0) return ATTN_OK;
-    /* Threads that cannot be had are no reason to fail. */
-    unsigned cpus = attn_cpu_count() < MAX_WORKERS ? attn_cpu_count() : MAX_WORKERS;
-    if (params->bytes >= SMALL_BYTES && cpus > 1 &&
-        attn_pool_open(&pool, cpus, budget, NULL) == ATTN_OK)
-        workers = attn_pool_workers(pool);
+    attn_pool *pool = attn_params_pool(params->bytes, budget);
+    if (pool) workers = attn_pool_workers(pool);
     f.temporary_floats = temporary_floats(params, kernels);
     size_t list = f.tasks * sizeof *f.task;
     attn_status status = ATTN_OK;

@@ -18,7 +18,7 @@ static const struct {
     {"inspect", cmd_inspect, "layers, weights and memory"},
     {"check", cmd_check, "everything validated, nothing run"},
     {"bench", cmd_bench, "latency, throughput, time per layer"},
-    {"pack", cmd_pack, "the weights in another precision, in a folder that runs like any other"},
+    {"pack", cmd_pack, "the weights in another precision, or kept as this CPU takes them"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };

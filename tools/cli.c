@@ -141,12 +141,20 @@ attn_model_options cli_model_options(const cli *c)
     return (attn_model_options){.max_memory = c->max_memory, .precision = c->precision};
 }
 
+attn_status cli_open_model(const cli *c, const char *path, attn_model **model, attn_error *err)
+{
+    attn_model_options options = cli_model_options(c);
+    ATTN_TRY(attn_model_open(model, path, &options, err));
+    if (attn_model_notice(*model) && !c->quiet)
+        fprintf(stderr, "attn: %s\n", attn_model_notice(*model));
+    return ATTN_OK;
+}
+
 attn_status cli_open(const cli *c, const char *path, const attn_session_options *options,
                      attn_model **model, attn_session **session, attn_error *err)
 {
-    attn_model_options model_options = cli_model_options(c);
     *session = NULL;
-    ATTN_TRY(attn_model_open(model, path, &model_options, err));
+    ATTN_TRY(cli_open_model(c, path, model, err));
     attn_session_options own = options ? *options : (attn_session_options){0};
     own.threads = c->threads;
     if (c->max_memory)

@@ -48,6 +48,9 @@ int cli_usage(const cli *c, const char *format, ...) __attribute__((format(print
 /* The options of a model that the command line gives. */
 attn_model_options cli_model_options(const cli *c);
 
+/* The model, with the common options; prints its notice. */
+attn_status cli_open_model(const cli *c, const char *path, attn_model **model, attn_error *err);
+
 /* The model and a session on it, with the common options; what is left of --max-mem after the model
  * bounds the session. */
 attn_status cli_open(const cli *c, const char *path, const attn_session_options *options,

@@ -94,7 +94,8 @@ static attn_plan *plan_once(attn_model *m, attn_error *err)
             input[i].dim[d] = (size_t)port->dim[d];
         }
     }
-    attn_plan_options options = {.workers = 1, .kernels = m->kernels};
+    attn_plan_options options = {
+        .workers = 1, .kernels = m->kernels, .products = attn_model_products(m)};
     attn_plan_build(&plan, &m->graph, input, &options, cli_memory(), err);
     return plan;
 }
@@ -131,6 +132,7 @@ static void print_model(const attn_model *m, const attn_plan *plan)
                m->weights.count, t.parameters, t.bytes);
     printf("memory       %zu bytes of the model's own, weights packed for %s\n", m->memory.used,
            m->kernels->name);
+    if (m->kept_name) printf("panels       %s: %zu bytes, mapped\n", m->kept_name, m->params.bytes);
     for (size_t i = 0; i < m->graph.inputs; i++) {
         const attn_port *port = &m->graph.input[i];
         printf("input        %s %s %s", port->name, attn_dtype_name(port->dtype),
@@ -167,6 +169,7 @@ static cJSON *model_json(const attn_model *m, const attn_plan *plan)
     cJSON_AddStringToObject(root, "description", m->description_name);
     cJSON_AddNumberToObject(root, "tensors", (double)m->weights.count);
     cJSON_AddNumberToObject(root, "parameters", (double)t.parameters);
+    if (m->kept_name) cJSON_AddStringToObject(root, "panels", m->kept_name);
     cJSON_AddItemToObject(root, "weights", inspect_weights_json(m));
     cJSON_AddNumberToObject(root, "model_bytes", (double)m->memory.used);
     if (plan) {
@@ -215,8 +218,7 @@ static int look(int argc, char **argv, const char *command, bool whole)
     attn_model *model;
     if (!cli_options(&c, argc, argv, options, &status)) return status;
     if (c.count != 1) return cli_usage(&c, "one model is needed, found %zu", c.count);
-    attn_model_options model_options = cli_model_options(&c);
-    if (attn_model_open(&model, c.argument[0], &model_options, &err)) return cli_error(&err);
+    if (cli_open_model(&c, c.argument[0], &model, &err)) return cli_error(&err);
     attn_plan *plan = plan_once(model, &err);
     if (err.status || (!whole && check_photos(model, &err))) {
         status = cli_error(&err);

@@ -17,9 +17,9 @@ static attn_status infer(attn_infer *c, const void *params)
     c->out[0] = (attn_shape){ATTN_F32, 3, {z.heads, z.q_len, z.k_len}};
     attn_row_blocks blocks = attn_cut_row_blocks(c->batch, z.heads, z.q_len, z.k_len, c->workers);
     size_t key, keys, worker;
-    if (!attn_score_key_bytes(c->kernels, p, ATTN_PANEL_F32, &z, &key) ||
+    if (!attn_score_key_bytes(c->kernels, p, c->products, &z, &key) ||
         !attn_mul(key, z.kv_heads, &keys) || !attn_mul(keys, c->batch, &keys) ||
-        !attn_score_worker_bytes(c->kernels, p, ATTN_PANEL_F32, &z, blocks.rows, &worker))
+        !attn_score_worker_bytes(c->kernels, p, c->products, &z, blocks.rows, &worker))
         return attn_infer_fail(c, "%zu keys of %zu columns are too large", z.k_len, z.k_dim);
     ATTN_TRY(attn_add_scratch(c, keys, 1, &c->scratch));
     ATTN_TRY(attn_add_scratch(c, worker, 1, &c->worker_scratch));
@@ -61,11 +61,10 @@ static void block_task(void *arg, size_t task, size_t worker)
                      scores, attn_worker_scratch(job->c, worker));
 }
 
-/* In f32 whatever the precision: who spells the steps out wants to see their values. */
 static void run(const attn_run_context *c, const void *params)
 {
     score_job job = {.c = c};
-    attn_score_begin(&job.score, c, params, ATTN_PANEL_F32);
+    attn_score_begin(&job.score, c, params, c->products);
     const attn_score_size *z = &job.score.size;
     job.blocks = attn_cut_row_blocks(c->batch, z->heads, z->q_len, z->k_len, c->workers);
     if (job.score.key_bytes)

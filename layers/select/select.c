@@ -65,10 +65,12 @@ static attn_status infer(attn_infer *c, const void *params)
     attn_select_size z;
     ATTN_TRY(attn_want(c, 0, ATTN_F32, 3, 3));
     ATTN_TRY(attn_select_check(c, p, &c->in[0], 1, &z));
+    attn_panel_type type = attn_select_type(p, c->products);
+    attn_row_blocks blocks = attn_cut_row_blocks(c->batch, z.heads, z.q_len, z.k_len, c->workers);
     size_t value, values, worker = 0;
-    bool fits = attn_select_value_bytes(c->kernels, p, ATTN_PANEL_F32, &z, &value) &&
+    bool fits = attn_select_value_bytes(c->kernels, p, type, &z, &value) &&
                 attn_mul(value, z.kv_heads, &values) && attn_mul(values, c->batch, &values) &&
-                attn_select_worker_bytes(c->kernels, p, ATTN_PANEL_F32, &z, 1, &worker);
+                attn_select_worker_bytes(c->kernels, p, type, &z, blocks.rows, &worker);
     if (!fits)
         return attn_infer_fail(c, "%zu values of %zu columns are too large", z.k_len, z.v_dim);
     ATTN_TRY(attn_add_scratch(c, values, 1, &c->scratch));
@@ -128,7 +130,7 @@ static void run(const attn_run_context *c, const void *params)
 {
     const size_t *w = c->in[0].shape.dim;
     select_job job = {.c = c};
-    attn_select_begin(&job.select, c, params, ATTN_PANEL_F32, w[0], w[1], &c->in[1]);
+    attn_select_begin(&job.select, c, params, c->products, w[0], w[1], &c->in[1]);
     job.blocks = attn_cut_row_blocks(c->batch, w[0], w[1], w[2], c->workers);
     if (job.select.value_bytes)
         c->parallel(c->pool, job.select.value_items * job.select.size.kv_heads, prepare_task, &job);

@@ -35,7 +35,7 @@ attn_status attn_select_parse(attn_reader *r, const char *kind_key, attn_select_
 attn_status attn_select_check(attn_infer *c, const attn_select_params *p, const attn_shape *w,
                               size_t v, attn_select_size *size);
 
-/* The selection that can be computed with `wanted`; otherwise F32. */
+/* `wanted` (F32 or BF16_DOT) where this selection can be computed with it; otherwise F32. */
 attn_panel_type attn_select_type(const attn_select_params *p, attn_panel_type wanted);
 /* Bytes of one prepared value head, and of what a worker needs for a block of `rows` rows; whole
  * cache lines. false on overflow. */

@@ -23,6 +23,8 @@ attn_status attn_file_map(attn_file *file, const char *path, attn_error *err)
     } else if (!S_ISREG(info.st_mode)) {
         status = attn_fail(err, ATTN_IO, "%s: not a regular file", path);
     } else if (info.st_size > 0) {
+        file->seconds = info.st_mtim.tv_sec;
+        file->nanoseconds = info.st_mtim.tv_nsec;
         void *mapping = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (mapping == MAP_FAILED) {
             status = attn_fail(err, ATTN_IO, "%s: %s", path, strerror(errno));

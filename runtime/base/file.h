@@ -7,7 +7,8 @@
 typedef struct attn_file {
     const void *data; /* page-aligned; not NULL even for an empty file */
     size_t size;
-    void *mapping; /* NULL if nothing is mapped */
+    void *mapping;                /* NULL if nothing is mapped */
+    int64_t seconds, nanoseconds; /* of the last change */
 } attn_file;
 
 /* Maps a regular file. Errors (ATTN_IO): not there, not readable, not a regular file. */

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import resource
 import struct
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import unittest
 ATTN = os.environ.get("ATTN", "build/attn")
 EXAMPLE = "models/worked_example"
 INPUTS = ["V=[[1,2],[3,4],[5,6]]", "q=[[1,2]]"]
-COMMANDS = ["classify", "run", "trace", "explain", "describe", "inspect", "check", "bench"]
+COMMANDS = ["classify", "run", "trace", "explain", "describe", "inspect", "check", "bench", "pack"]
 
 
 def attn(*arguments, stdout=subprocess.PIPE):
@@ -111,8 +112,10 @@ class Usage(Case):
             self.usage(command, EXAMPLE, "--dtype", "int7", says="--dtype takes f32, bf16, f16, int8 "
                        "or int4, not int7")
             self.usage(command, EXAMPLE, "--dtype", says="not nothing")
-        for command in ["describe", "inspect", "check", "bench", "run"]:
+        for command in ["describe", "inspect", "check", "bench", "run", "pack"]:
             self.usage(command, EXAMPLE, "another", says="one model is needed, found 2")
+        self.usage("pack", EXAMPLE, says="-o FOLDER or --panels is needed")
+        self.usage("pack", EXAMPLE, "-o", "x", says="with -o, --dtype is needed")
         self.usage("classify", EXAMPLE, "a.png", "--top", "0", says="--top takes a number from 1")
         self.usage("classify", EXAMPLE, "a.png", "--top", says="--top needs a value")
         self.usage("classify", EXAMPLE, "a", "b", "--heatmap", "x.png", says="takes one image")
@@ -374,6 +377,118 @@ class Example(Case):
         root = json.loads(self.good("explain", model, value, "--out", out, "--json"))
         self.assertEqual((root["model"], root["files"]), ("m", files))
         self.bad("explain", model, value, "--out", self.path("no/such/maps"), says="No such file")
+
+
+class Pack(Case):
+    """The bundled model in every precision: in memory, packed, and with kept panels."""
+
+    MODEL = "models/cifar10_cct"
+    PHOTO = "models/samples/cat.png"
+    TYPES = ["f32", "bf16", "f16", "int8", "int4"]
+
+    def classify(self, *arguments):
+        return json.loads(self.good("classify", *arguments, self.PHOTO, "--json", "--top", "10"))
+
+    def copy_model(self):
+        for name in os.listdir(self.MODEL):
+            if name.endswith((".json", ".safetensors")):
+                with open(os.path.join(self.MODEL, name), "rb") as file:
+                    self.path("m/" + name, file.read())
+        return self.path("m")
+
+    def test_folders(self):
+        exact = self.classify(self.MODEL)
+        self.assertEqual(self.classify(self.MODEL, "--dtype", "f32"), exact)
+        for dtype in self.TYPES:
+            folder = self.path(dtype)
+            root = json.loads(self.good("pack", self.MODEL, "--dtype", dtype, "-o", folder, "--json"))
+            self.assertEqual((root["file"], root["dtype"]), (folder + "/model.safetensors", dtype))
+            self.assertEqual(root["bytes"], os.path.getsize(root["file"]))
+            self.assertGreater(root["packed"], 5)
+            packed = self.classify(folder)
+            self.assertEqual(packed, self.classify(self.MODEL, "--dtype", dtype))
+            self.assertEqual(packed == exact, dtype == "f32")
+            self.assertEqual(packed["results"][0]["top"][0]["label"], "cat")
+            self.assertIn("ok", self.good("check", folder))
+            weights = {w["name"]: w for w in
+                       json.loads(self.good("inspect", folder, "--json"))["weights"]}
+            head, bias = weights["head.weight"], weights["head.bias"]
+            self.assertEqual((head["file"], head["memory"], head["panels"]), (dtype, dtype, True))
+            self.assertEqual((bias["file"], bias["memory"], bias["panels"]), ("f32", "f32", False))
+            self.assertEqual(json.loads(self.good("inspect", folder, "--json"))["unused"], [])
+            self.assertRegex(self.good("inspect", folder), r"\[10, 128\] +%s +%s panels" % (dtype, dtype))
+            self.bad("pack", self.MODEL, "--dtype", dtype, "-o", folder, says="is there already")
+        self.assertEqual(sorted(os.listdir(self.folder.name)), sorted(self.TYPES))
+
+    def test_sizes(self):
+        """What --max-mem refuses in f32 is small enough in int8."""
+        sizes = {}
+        for dtype in self.TYPES:
+            root = json.loads(self.good("inspect", self.MODEL, "--dtype", dtype, "--json"))
+            sizes[dtype] = root["model_bytes"]
+        self.assertGreater(sizes["f32"], sizes["bf16"])
+        self.assertEqual(sizes["f16"], sizes["bf16"])
+        self.assertGreater(sizes["f16"], sizes["int8"])
+        self.assertGreater(sizes["int8"], sizes["int4"])
+        limit = ["check", self.MODEL, "--max-mem", str(sizes["int8"] + 1000000)]
+        self.bad(*limit, says="exceed --max-mem")
+        self.good(*limit, "--dtype", "int8")
+
+    def test_panels(self):
+        model = self.copy_model()
+        for dtype in [[], ["--dtype", "int8"]]:
+            expected = self.classify(model, *dtype)
+            first, again = (json.loads(self.good("pack", model, "--panels", *dtype, "--json"))
+                            for _ in range(2))
+            self.assertEqual((first["written"], again["written"]), (True, False))
+            self.assertEqual(first["panels"], again["panels"])
+            self.assertIn("nothing written", self.good("pack", model, "--panels", *dtype))
+            self.assertIn(first["panels"], self.good("inspect", model, *dtype))
+            self.assertEqual(self.classify(model, *dtype), expected)
+            with open(first["panels"], "r+b") as file:
+                file.seek(-1, os.SEEK_END)
+                last = file.read(1)[0]
+                file.seek(-1, os.SEEK_END)
+                file.write(bytes([last ^ 1]))
+            status, out, err = attn("classify", model, *dtype, self.PHOTO, "--json", "--top", "10")
+            self.assertEqual((status, json.loads(out)), (0, expected))
+            self.assertEqual(err, "attn: %s: not used, its panels are damaged; attn pack --panels "
+                                  "writes it again\n" % first["panels"])
+            self.good("classify", model, *dtype, self.PHOTO, "--quiet")
+            self.assertTrue(json.loads(self.good("pack", model, "--panels", *dtype, "--json"))["written"])
+            self.assertEqual(self.classify(model, *dtype), expected)
+        os.utime(os.path.join(model, "model.safetensors"), (1, 1))
+        self.assertIn("the weight file has changed since", attn("check", model)[2])
+
+    def test_folder_with_panels(self):
+        folder = self.path("new")
+        self.good("pack", self.MODEL, "--dtype", "int8", "-o", folder, "--panels")
+        self.assertIn("-int8.panels", self.good("inspect", folder))
+        self.assertEqual(self.classify(folder), self.classify(self.MODEL, "--dtype", "int8"))
+
+    def test_full_disk(self):
+        model = self.copy_model()
+        limit = (200000, 200000)
+        for arguments in [["--dtype", "int8", "-o", self.path("full")], ["--panels"]]:
+            before = sorted(os.listdir(model))
+            done = subprocess.run(
+                [ATTN, "pack", model, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                restore_signals=False,  # Python ignores SIGXFSZ: the write fails
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit), timeout=120)
+            self.assertEqual((done.returncode, done.stdout), (1, b""))
+            self.assertIn("File too large", done.stderr.decode())
+            self.assertEqual(len(done.stderr.splitlines()), 1)
+            self.assertEqual(sorted(os.listdir(model)), before)
+            self.assertEqual(os.listdir(self.folder.name), ["m"])
+
+    def test_errors(self):
+        self.bad("pack", "no/such", "--panels", says="no/such: No such file")
+        self.bad("pack", EXAMPLE, "--panels", says="has no weights to pack")
+        self.bad("pack", EXAMPLE, "--dtype", "int8", "-o", self.path("x"), says="has no weights to pack")
+        self.bad("pack", self.MODEL, "--dtype", "int8", "-o", self.path("no/such/x"),
+                 says="No such file or directory")
+        self.bad("pack", self.MODEL, "--dtype", "int8", "-o", self.path("file", "text"),
+                 says="file: Not a directory")
 
 
 class Classify(Case):

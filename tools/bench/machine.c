@@ -78,6 +78,7 @@ int main(int argc, char **argv)
         argv++;
     }
     if (!bench_parse(&o, argc, argv, 21)) return EXIT_USAGE;
+    machine_watch watch = machine_watch_begin();
     attn_pool *pool[2] = {NULL, NULL};
     attn_status failed = attn_pool_open(&pool[0], o.threads, cli_memory(), &err);
     if (!failed && !serves && o.threads > 1) {
@@ -91,5 +92,6 @@ int main(int argc, char **argv)
     else
         print_table(pool, pool[1] ? 2 : 1, &o);
     for (int i = 0; i < 2; i++) attn_pool_close(pool[i], cli_memory());
+    machine_watch_note(&watch);
     return failed ? EXIT_BAD : EXIT_DONE;
 }

@@ -109,6 +109,7 @@ int main(int argc, char **argv)
     bench_options o;
     attn_error err;
     if (!bench_parse(&o, argc, argv, 201)) return EXIT_USAGE;
+    machine_watch watch = machine_watch_begin();
     printf("us per region beyond its work, medians\n%8s %14s %14s %14s %8s %8s\n", "threads",
            "back to back", "4 tasks each", "after a pause", "joined", "shared");
     for (unsigned threads = 1; threads <= o.threads; threads++) {
@@ -123,5 +124,6 @@ int main(int argc, char **argv)
                100 * joined, 100 * shared);
         attn_pool_close(pool, cli_memory());
     }
+    machine_watch_note(&watch);
     return EXIT_DONE;
 }

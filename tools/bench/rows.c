@@ -75,6 +75,7 @@ int main(int argc, char **argv)
     enum { LENGTHS = sizeof lengths / sizeof *lengths };
     bench_options o;
     if (!bench_parse(&o, argc, argv, 51)) return EXIT_USAGE;
+    machine_watch watch = machine_watch_begin();
     rows r = {.kernels = o.kernels};
     float *memory = aligned_alloc(64, sizeof(float) * (2 * FLOATS + 2 * 4096));
     if (!memory) return EXIT_BAD;
@@ -99,5 +100,6 @@ int main(int argc, char **argv)
     }
     printf("\n");
     free(memory);
+    machine_watch_note(&watch);
     return EXIT_DONE;
 }

@@ -119,6 +119,7 @@ int main(int argc, char **argv)
     bench_options o;
     attn_error err;
     if (!bench_parse(&o, argc, argv, 11)) return EXIT_USAGE;
+    machine_watch watch = machine_watch_begin();
     size_t floats = (size_t)MOST * 12 * HEAD + 4096;
     float *data = malloc(floats * sizeof *data);
     if (!data) return EXIT_BAD;
@@ -136,5 +137,6 @@ int main(int argc, char **argv)
             if (run_sequences(&t, data, &o, &err)) return cli_error(&err);
         }
     free(data);
+    machine_watch_note(&watch);
     return EXIT_DONE;
 }
