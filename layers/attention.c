@@ -27,33 +27,43 @@ bool attn_attention_fuse(const void *score_params, const void *normalize_params,
     return p->select.kv_heads == 0 || p->score.heads % p->select.kv_heads == 0;
 }
 
-/* Where things lie in the scratch, in floats:
- *   shared: [ keys: batch * kv_heads | values: batch * kv_heads ]
- *   worker: [ block of scores: rows * k_len (without a second output) | the steps' own ] */
+/* How a run is cut. By heads, where these are enough for all workers: a task prepares the keys and
+ * values of a key head in the worker's own scratch, then goes through all query rows that meet it.
+ * Otherwise all heads are prepared first, in the shared scratch, and a task is a block of rows. */
 typedef struct layout {
-    attn_row_blocks blocks;
-    size_t keys, values, scores, own;
+    bool by_heads;
+    attn_row_blocks blocks; /* by heads: of one key head */
+    size_t keys, values;    /* bytes of a prepared head */
+    size_t scores, own;     /* bytes of a block of scores (0: they go to the second output), and of
+                             * the steps' scratch */
 } layout;
 
 static bool lay_out(layout *l, const attn_kernels *kernels, const attn_attention_params *p,
-                    const attn_score_size *z, const attn_select_size *y, size_t batch,
-                    size_t workers, bool keeps_weights)
+                    const attn_score_size *z, const attn_select_size *y, attn_panel_type products,
+                    size_t batch, size_t workers, bool keeps_weights)
 {
-    l->blocks = attn_cut_row_blocks(batch, z->heads, z->q_len, z->k_len, workers);
+    size_t tasks = batch * z->kv_heads, group = z->heads / z->kv_heads, score, select, normalize;
+    bool both = z->kv_heads == y->kv_heads;
+    l->by_heads = both && (workers == 1 || tasks % workers == 0 || tasks >= 4 * workers);
+    l->blocks = l->by_heads ? attn_cut_row_blocks(1, group, z->q_len, z->k_len, 1)
+                            : attn_cut_row_blocks(batch, z->heads, z->q_len, z->k_len, workers);
     l->scores = 0;
-    if (!attn_score_key_floats(kernels, &p->score, z, &l->keys) ||
-        !attn_mul(l->keys, z->kv_heads, &l->keys) || !attn_mul(l->keys, batch, &l->keys) ||
-        !attn_select_value_floats(kernels, &p->select, y, &l->values) ||
-        !attn_mul(l->values, y->kv_heads, &l->values) || !attn_mul(l->values, batch, &l->values))
+    if (!attn_score_key_bytes(kernels, &p->score, products, z, &l->keys) ||
+        !attn_select_value_bytes(kernels, &p->select, attn_select_type(&p->select, products), y,
+                                 &l->values) ||
+        !attn_score_worker_bytes(kernels, &p->score, products, z, l->blocks.rows, &score) ||
+        !attn_select_worker_bytes(kernels, &p->select, attn_select_type(&p->select, products), y,
+                                  l->blocks.rows, &select) ||
+        !attn_mul(attn_normalize_worker_floats(&p->normalize, z->k_len), sizeof(float),
+                  &normalize) ||
+        !attn_round_bytes(normalize, &normalize))
         return false;
     if (!keeps_weights && (!attn_mul(l->blocks.rows, z->k_len, &l->scores) ||
-                           !attn_round_floats(l->scores, &l->scores)))
+                           !attn_mul(l->scores, sizeof(float), &l->scores) ||
+                           !attn_round_bytes(l->scores, &l->scores)))
         return false;
-    size_t normalize = attn_normalize_worker_floats(&p->normalize, z->k_len);
-    size_t select = attn_select_worker_floats(&p->select, z->k_len);
-    if (!attn_score_worker_floats(&p->score, z, l->blocks.rows, &l->own)) return false;
+    l->own = score > select ? score : select;
     if (l->own < normalize) l->own = normalize;
-    if (l->own < select) l->own = select;
     return true;
 }
 
@@ -63,17 +73,24 @@ static attn_status infer(attn_infer *c, const void *params)
     attn_score_size z;
     attn_select_size y;
     layout l;
+    size_t keys = 0, values = 0;
     ATTN_TRY(attn_score_check(c, &p->score, &z));
     attn_shape weights = {ATTN_F32, 3, {z.heads, z.q_len, z.k_len}};
     ATTN_TRY(attn_select_check(c, &p->select, &weights, 2, &y));
     if (c->outputs > 1) c->out[1] = weights;
-    if (!lay_out(&l, c->kernels, p, &z, &y, c->batch, c->workers, c->outputs > 1))
+    if (!lay_out(&l, c->kernels, p, &z, &y, c->products, c->batch, c->workers, c->outputs > 1) ||
+        !attn_mul(l.keys, z.kv_heads, &keys) || !attn_mul(l.values, y.kv_heads, &values))
         return attn_infer_fail(c, "%zu queries and %zu keys of %zu columns are too large", z.q_len,
                                z.k_len, z.k_dim);
-    ATTN_TRY(attn_add_scratch(c, l.keys, sizeof(float), &c->scratch));
-    ATTN_TRY(attn_add_scratch(c, l.values, sizeof(float), &c->scratch));
-    ATTN_TRY(attn_add_scratch(c, l.scores, sizeof(float), &c->worker_scratch));
-    ATTN_TRY(attn_add_scratch(c, l.own, sizeof(float), &c->worker_scratch));
+    if (l.by_heads) {
+        ATTN_TRY(attn_add_scratch(c, 1, l.keys, &c->worker_scratch));
+        ATTN_TRY(attn_add_scratch(c, 1, l.values, &c->worker_scratch));
+    } else {
+        ATTN_TRY(attn_add_scratch(c, c->batch, keys, &c->scratch));
+        ATTN_TRY(attn_add_scratch(c, c->batch, values, &c->scratch));
+    }
+    ATTN_TRY(attn_add_scratch(c, 1, l.scores, &c->worker_scratch));
+    ATTN_TRY(attn_add_scratch(c, 1, l.own, &c->worker_scratch));
     c->flops =
         (double)z.heads * (double)z.q_len * (double)z.k_len * ((double)z.k_dim + (double)y.v_dim);
     return ATTN_OK;
@@ -85,47 +102,106 @@ typedef struct attention_job {
     attn_score_run score;
     attn_select_run select;
     layout l;
-    size_t key_tasks;
 } attention_job;
+
+/* Keys that the masks leave out have weight 0 and can be passed over, unless the weights are wanted
+ * or may be less than that. */
+static bool may_narrow(const attention_job *job)
+{
+    return job->c->outputs == 1 && job->p->normalize.kind != ATTN_NORMALIZE_NONE;
+}
+
+/* scratch: [ scores | the steps' own ] */
+static void run_block(const attention_job *job, attn_row_block block, const char *keys,
+                      const char *values, char *scratch)
+{
+    const attn_run_context *c = job->c;
+    const attn_score_size *z = &job->score.size;
+    float *w = (float *)(void *)scratch;
+    void *own = scratch + job->l.scores;
+    if (c->outputs > 1)
+        w = attn_item(&c->out[1], block.item) + (block.head * z->q_len + block.row) * z->k_len;
+    if (may_narrow(job)) attn_score_narrow(&job->score, &block);
+    attn_score_block(&job->score, &block, keys, w, own);
+    attn_normalize_rows(c->kernels, &job->p->normalize, w, w, block.rows, block.keys, own);
+    attn_select_sparsify(c->kernels, &job->p->select, w, block.rows, block.keys, own);
+    attn_select_block(&job->select, &block, values, w, own);
+}
+
+static void head_task(void *arg, size_t task, size_t worker)
+{
+    const attention_job *job = arg;
+    const attn_score_size *z = &job->score.size;
+    size_t item = task / z->kv_heads, head = task % z->kv_heads, group = z->heads / z->kv_heads;
+    char *keys = attn_worker_scratch(job->c, worker), *values = keys + job->l.keys;
+    attn_score_prepare(&job->score, item, head, keys);
+    attn_select_prepare(&job->select, item, head, values);
+    for (size_t i = 0; i < job->l.blocks.tasks; i++) {
+        attn_row_block block = attn_get_row_block(&job->l.blocks, i);
+        block.item = item;
+        block.head += head * group;
+        run_block(job, block, keys, values, values + job->l.values);
+    }
+}
+
+/* Where a prepared head lies in the shared scratch: [ keys | values ]. */
+static char *shared_keys(const attention_job *job, size_t item, size_t head)
+{
+    if (job->score.key_items == 1) item = 0;
+    return (char *)job->c->scratch + (item * job->score.size.kv_heads + head) * job->l.keys;
+}
+
+static char *shared_values(const attention_job *job, size_t item, size_t head)
+{
+    size_t keys = job->c->batch * job->score.size.kv_heads * job->l.keys;
+    if (job->select.value_items == 1) item = 0;
+    return (char *)job->c->scratch + keys +
+           (item * job->select.size.kv_heads + head) * job->l.values;
+}
 
 static void prepare_task(void *arg, size_t task, size_t worker)
 {
     const attention_job *job = arg;
+    size_t heads = job->score.size.kv_heads, kv_heads = job->select.size.kv_heads;
+    size_t key_tasks = job->score.key_items * heads;
     (void)worker;
-    if (task < job->key_tasks)
-        attn_score_prepare(&job->score, task);
-    else
-        attn_select_prepare(&job->select, task - job->key_tasks);
+    if (task < key_tasks) {
+        size_t item = task / heads, head = task % heads;
+        attn_score_prepare(&job->score, item, head, shared_keys(job, item, head));
+    } else {
+        size_t item = (task - key_tasks) / kv_heads, head = (task - key_tasks) % kv_heads;
+        attn_select_prepare(&job->select, item, head, shared_values(job, item, head));
+    }
 }
 
 static void block_task(void *arg, size_t task, size_t worker)
 {
     const attention_job *job = arg;
-    const attn_run_context *c = job->c;
     const attn_score_size *z = &job->score.size;
     attn_row_block block = attn_get_row_block(&job->l.blocks, task);
-    float *scratch = attn_worker_scratch(c, worker), *own = scratch + job->l.scores;
-    float *w = c->outputs > 1 ? attn_item(&c->out[1], block.item) +
-                                    (block.head * z->q_len + block.row) * z->k_len
-                              : scratch;
-    attn_score_block(&job->score, &block, w, own);
-    attn_normalize_rows(c->kernels, &job->p->normalize, w, w, block.rows, z->k_len, own);
-    attn_select_sparsify(c->kernels, &job->p->select, w, block.rows, z->k_len, own);
-    attn_select_block(&job->select, &block, w);
+    size_t values = z->heads / job->select.size.kv_heads;
+    run_block(job, block, shared_keys(job, block.item, block.head / (z->heads / z->kv_heads)),
+              shared_values(job, block.item, block.head / values),
+              attn_worker_scratch(job->c, worker));
 }
 
 static void run(const attn_run_context *c, const void *params)
 {
     attention_job job = {.c = c, .p = params};
     const attn_value *q = &c->in[0], *v = &c->in[2];
-    attn_score_begin(&job.score, c, &job.p->score, c->scratch);
-    attn_select_begin(&job.select, c, &job.p->select, job.p->score.heads, q->shape.dim[0], v, NULL);
-    lay_out(&job.l, c->kernels, job.p, &job.score.size, &job.select.size, c->batch, c->workers,
-            c->outputs > 1);
-    job.select.values = (float *)c->scratch + job.l.keys;
-    job.key_tasks = attn_score_prepare_tasks(&job.score);
-    size_t prepare = job.key_tasks + attn_select_prepare_tasks(&job.select);
-    if (prepare) c->parallel(c->pool, prepare, prepare_task, &job);
+    attn_score_begin(&job.score, c, &job.p->score, c->products);
+    attn_select_begin(&job.select, c, &job.p->select, c->products, job.p->score.heads,
+                      q->shape.dim[0], v);
+    lay_out(&job.l, c->kernels, job.p, &job.score.size, &job.select.size, c->products, c->batch,
+            c->workers, c->outputs > 1);
+    if (job.l.by_heads) {
+        c->parallel(c->pool, c->batch * job.score.size.kv_heads, head_task, &job);
+        return;
+    }
+    c->parallel(c->pool,
+                job.score.key_items * job.score.size.kv_heads +
+                    job.select.value_items * job.select.size.kv_heads,
+                prepare_task, &job);
     c->parallel(c->pool, job.l.blocks.tasks, block_task, &job);
 }
 

@@ -165,7 +165,9 @@ typedef struct attn_infer {
     size_t batch;    /* items of a run; 1 if nothing is batched */
     size_t workers;  /* threads, at least 1 */
     const attn_kernels *kernels;
-    const size_t *symbols; /* sizes of the symbolic dimensions */
+    attn_panel_type products; /* what attention's products are computed with: F32, or BF16_DOT if
+                                 the precision that was asked for allows it */
+    const size_t *symbols;    /* sizes of the symbolic dimensions */
     /* Bytes of scratch to be filled (0 before): shared by all workers, and for each worker. */
     size_t scratch, worker_scratch;
     /* An upper estimate of the multiply-adds of one item, for `attn inspect` and `bench`. */
@@ -197,6 +199,7 @@ typedef struct attn_run_context {
     size_t outputs; /* the node's, or one more (ATTN_SHOWS_WEIGHTS) */
     size_t batch;   /* items of out: 1 if out is not batched */
     const attn_kernels *kernels;
+    attn_panel_type products; /* as in infer */
     size_t workers;
     void *scratch; /* 64-byte aligned, as many bytes as infer asked for */
     char *worker_scratch;

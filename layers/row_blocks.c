@@ -1,30 +1,35 @@
 #include "layers/row_blocks.h"
 
-enum { MIN_ROWS = 8, MAX_ROWS = 64, BLOCK_FLOATS = 1 << 16 };
+#include "layers/grid.h"
+
+enum { LEAST_ROWS = 14, MOST_ROWS = 56, BLOCK_FLOATS = 1 << 17, TASKS_PER_WORKER = 4 };
 
 attn_row_blocks attn_cut_row_blocks(size_t batch, size_t heads, size_t q_len, size_t k_len,
                                     size_t workers)
 {
-    size_t rows = BLOCK_FLOATS / k_len & ~(size_t)(MIN_ROWS - 1);
-    if (rows < MIN_ROWS) rows = MIN_ROWS;
-    if (rows > MAX_ROWS) rows = MAX_ROWS;
-    while (workers > 1 && rows > MIN_ROWS &&
-           batch * heads * ((q_len + rows - 1) / rows) < 2 * workers)
-        rows /= 2;
-    if (rows > q_len) rows = q_len;
-    attn_row_blocks blocks = {.heads = heads, .q_len = q_len, .rows = rows};
-    blocks.per_head = (q_len + rows - 1) / rows;
-    blocks.tasks = batch * heads * blocks.per_head;
-    return blocks;
+    size_t rows = BLOCK_FLOATS / k_len;
+    if (rows < LEAST_ROWS) rows = LEAST_ROWS;
+    if (rows > MOST_ROWS) rows = MOST_ROWS;
+    attn_row_blocks b = {.heads = heads, .q_len = q_len, .k_len = k_len};
+    b.per_head = (q_len + rows - 1) / rows;
+    if (workers > 1) {
+        size_t want = (TASKS_PER_WORKER * workers + batch * heads - 1) / (batch * heads);
+        size_t most = q_len / LEAST_ROWS;
+        if (want > most) want = most;
+        if (want > b.per_head) b.per_head = want;
+    }
+    b.rows = (q_len + b.per_head - 1) / b.per_head;
+    b.tasks = batch * heads * b.per_head;
+    return b;
 }
 
-attn_row_block attn_get_row_block(const attn_row_blocks *blocks, size_t task)
+attn_row_block attn_get_row_block(const attn_row_blocks *b, size_t task)
 {
-    size_t head = task / blocks->per_head;
-    attn_row_block block = {.item = head / blocks->heads,
-                            .head = head % blocks->heads,
-                            .row = task % blocks->per_head * blocks->rows};
-    size_t left = blocks->q_len - block.row;
-    block.rows = left < blocks->rows ? left : blocks->rows;
+    size_t head = task / b->per_head, part = task % b->per_head;
+    attn_row_block block = {.item = head / b->heads,
+                            .head = head % b->heads,
+                            .row = attn_part(b->q_len, b->per_head, part),
+                            .keys = b->k_len};
+    block.rows = attn_part(b->q_len, b->per_head, part + 1) - block.row;
     return block;
 }

@@ -104,7 +104,8 @@ typedef struct attn_allocator {
 typedef struct attn_model attn_model;
 
 /* What the matrices of linear and patch_embed layers are kept and multiplied in. Everything else
- * (norms, biases, embeddings, attention) stays f32. */
+ * (norms, biases, embeddings) stays f32; but the products of attention are those of bf16 in
+ * ATTN_IN_BF16 and ATTN_IN_INT8. */
 typedef enum attn_precision {
     ATTN_AS_FILE, /* as the file says: f32, f16 and bf16 give the bits of f32 arithmetic on the
                    * file's exact values; what `attn pack` wrote runs as it was packed */

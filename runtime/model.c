@@ -10,6 +10,12 @@ const char *attn_model_name(const attn_model *model)
     return model->name;
 }
 
+attn_panel_type attn_model_products(const attn_model *model)
+{
+    bool reduced = model->precision == ATTN_IN_BF16 || model->precision == ATTN_IN_INT8;
+    return reduced ? ATTN_PANEL_BF16_DOT : ATTN_PANEL_F32;
+}
+
 const char *attn_model_notice(const attn_model *model)
 {
     return model->notice;
@@ -57,7 +63,8 @@ static attn_status check_shapes(attn_model *m, attn_error *err)
         input[i] = (attn_plan_input){.rank = g->input[i].rank};
         for (int d = 0; d < g->input[i].rank; d++) input[i].dim[d] = (size_t)g->input[i].dim[d];
     }
-    attn_plan_options options = {.workers = 1, .kernels = m->kernels, .no_fusion = true};
+    attn_plan_options options = {
+        .workers = 1, .kernels = m->kernels, .products = attn_model_products(m), .no_fusion = true};
     attn_error inner;
     attn_status status = attn_plan_build(&plan, g, input, &options, &m->memory, &inner);
     if (status == ATTN_NO_MEMORY) {

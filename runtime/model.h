@@ -32,6 +32,10 @@ struct attn_model {
 attn_status attn_model_describe(attn_model **out, const char *path,
                                 const attn_model_options *options, attn_error *err);
 
+/* What the products of attention are computed with: bf16 for a model in bf16 or int8, otherwise
+ * f32. */
+attn_panel_type attn_model_products(const attn_model *model);
+
 /* The size that the preprocessing gives must be that of the image input `port`, where the
  * description fixes it. */
 attn_status attn_check_photo_size(const attn_model *model, const attn_port *port, size_t height,

@@ -155,6 +155,7 @@ static attn_status infer_step(planner *p, attn_plan_step *step, attn_infer *c)
                       .batch = step->batch,
                       .workers = p->options->workers,
                       .kernels = p->options->kernels,
+                      .products = p->options->products,
                       .symbols = p->symbol,
                       .place = node->place,
                       .err = p->err};
@@ -307,6 +308,7 @@ static attn_status build(planner *p, const attn_plan_input *input)
     plan->steps = fused ? g->fused_nodes : g->nodes;
     plan->values = g->values;
     plan->inputs = g->inputs;
+    plan->products = p->options->products;
     size_t most = g->values + plan->steps;
     plan->value = get(p, most, sizeof *plan->value);
     plan->step = get(p, plan->steps, sizeof *plan->step);

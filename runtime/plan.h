@@ -35,6 +35,7 @@ typedef struct attn_plan_input {
 typedef struct attn_plan_options {
     size_t workers;
     const attn_kernels *kernels;
+    attn_panel_type products; /* see attn_infer */
     bool keep_attention, no_fusion;
 } attn_plan_options;
 
@@ -65,6 +66,7 @@ typedef struct attn_plan {
     size_t inputs;
     attn_plan_input *input;
     size_t batch; /* of the batched values; 1 if none is */
+    attn_panel_type products;
     size_t values;
     attn_plan_value *value; /* the graph's, then the kept attentions */
     size_t steps;

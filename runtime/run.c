@@ -105,6 +105,7 @@ static void run_step(attn_session *s, attn_plan_step *step)
                           .outputs = step->outputs,
                           .batch = step->batch,
                           .kernels = s->model->kernels,
+                          .products = s->plan->products,
                           .workers = attn_pool_workers(s->pool),
                           .scratch = s->arena + step->scratch,
                           .worker_scratch = s->arena + step->worker_scratch,

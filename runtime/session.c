@@ -208,6 +208,7 @@ static attn_status make_ready(attn_session *s, const attn_plan_input *input, att
     if (!plan) {
         attn_plan_options options = {.workers = attn_pool_workers(s->pool),
                                      .kernels = s->model->kernels,
+                                     .products = attn_model_products(s->model),
                                      .keep_attention = s->options.keep_attention,
                                      .no_fusion = s->options.no_fusion};
         ATTN_TRY(attn_plan_build(&plan, &s->model->graph, input, &options, &s->memory, err));

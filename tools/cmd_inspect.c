@@ -94,7 +94,8 @@ static attn_plan *plan_once(attn_model *m, attn_error *err)
             input[i].dim[d] = (size_t)port->dim[d];
         }
     }
-    attn_plan_options options = {.workers = 1, .kernels = m->kernels};
+    attn_plan_options options = {
+        .workers = 1, .kernels = m->kernels, .products = attn_model_products(m)};
     attn_plan_build(&plan, &m->graph, input, &options, cli_memory(), err);
     return plan;
 }

@@ -32,4 +32,14 @@ double machine_read(attn_pool *pool, const machine_memory *memory, size_t bytes)
  */
 size_t machine_peak_resident(void);
 
+/* What other processes take of this machine while something is measured. */
+typedef struct machine_watch {
+    double wall, busy, own; /* seconds; busy: of all cores */
+} machine_watch;
+machine_watch machine_watch_begin(void);
+/* The cores that others have used since, on average; 0 if that is unknown, or too short a time. */
+double machine_watch_end(const machine_watch *begin);
+/* Says so on standard error if it is more than a tenth of a core. */
+void machine_watch_note(const machine_watch *begin);
+
 #endif

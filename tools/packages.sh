@@ -34,3 +34,30 @@ install_packages()
     fi
     rm -f "$log"
 }
+
+# unpack_packages ARCHITECTURE FOLDER NAME...: the files of these Debian packages, of another
+# architecture, in FOLDER. apt works on lists of its own there: nothing is installed, the system's apt and
+# dpkg know of no second architecture, and no root is needed.
+unpack_packages()
+{
+    local architecture=$1 folder=$2 apt=$2/apt name
+    shift 2
+    [ "$(cat "$folder/unpacked" 2>/dev/null)" = "$architecture $*" ] && return 0
+    if ! command -v apt-get dpkg-deb >/dev/null; then
+        echo "    no apt-get here; needed are what Debian calls, for $architecture: $*"
+        return 1
+    fi
+    rm -rf "$folder"
+    mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$apt/packages"
+    local options=(-o "Dir::State=$PWD/$apt" -o "Dir::State::Lists=$PWD/$apt/lists"
+        -o Dir::State::status=/dev/null -o "Dir::Cache=$PWD/$apt"
+        -o "APT::Architecture=$architecture" -o "APT::Architectures=$architecture")
+    if ! { apt-get "${options[@]}" update && (cd "$apt/packages" && apt-get "${options[@]}" download "$@"); } \
+        >"$folder/log" 2>&1; then
+        tail -n 10 "$folder/log"
+        return 1
+    fi
+    for name in "$apt"/packages/*.deb; do dpkg-deb -x "$name" "$folder" || return 1; done
+    rm -rf "$apt"
+    echo "$architecture $*" >"$folder/unpacked"
+}

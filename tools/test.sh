@@ -43,7 +43,8 @@ if [ -e $out/gcc/attn ]; then
     check "the formatting is clang-format's" formatting
 fi
 
-# The suite as each instruction set sees it. Kernel tests go through all levels by themselves.
+# The suite as each instruction set sees it. Tests of kernels and of bits go through all levels by
+# themselves.
 for level in scalar avx2 avx512 avx512vnni avx512bf16 neon; do
     part "gcc, ATTN_CPU=$level"
     why=$(ATTN_CPU=$level $out/gcc/attn check models/worked_example 2>&1)
@@ -52,12 +53,14 @@ for level in scalar avx2 avx512 avx512vnni avx512bf16 neon; do
     elif [[ $why == *ATTN_CPU=* ]]; then
         skip "$why"
     else
-        ATTN_CPU=$level run_ctest gcc -LE 'kernels|fuzz' -E test_install
+        ATTN_CPU=$level run_ctest gcc -LE 'kernels|fuzz' -E 'test_install|bits'
     fi
 done
 
 part "clang"
 build clang -DCMAKE_C_COMPILER=clang && run_ctest clang
+
+export ATTN_TEST_BRIEF=1 # what follows is slow, and looks for other things than bits
 
 part "address and undefined-behaviour sanitizers"
 export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1
@@ -76,9 +79,22 @@ if [ "$(uname -m)" != x86_64 ]; then
 elif build emulate -DCMAKE_C_COMPILER=gcc -DATTN_EMULATE=ON; then
     run_ctest emulate -L kernels
     run_ctest emulate -R bits
-    ATTN_CPU=avx512 run_ctest emulate -R 'golden|attention|model'
-    ATTN_CPU=avx512vnni run_ctest emulate -R 'golden|model'
+    ATTN_CPU=avx512 run_ctest emulate -R 'golden|attention|model' -E bits
+    ATTN_CPU=avx512vnni run_ctest emulate -R 'golden|model' -E bits
 fi
+
+part "NEON emulated"
+if [ "$(uname -m)" = aarch64 ]; then
+    skip "this machine has NEON itself"
+elif why=$(arm_packages); then
+    build arm --toolchain tools/cmake/aarch64.cmake -DATTN_ROOT="$PWD/$out/arm64" &&
+        run_ctest arm -L 'kernels|layers|models'
+elif [ "${CI-}" = true ]; then
+    fail "$why"
+else
+    skip "$why"
+fi
+unset ATTN_TEST_BRIEF
 
 part "libjpeg-turbo"
 build libjpeg -DCMAKE_C_COMPILER=gcc -DATTN_LIBJPEG=ON && run_ctest libjpeg -R 'image|preprocess'

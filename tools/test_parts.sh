@@ -115,6 +115,17 @@ python_with_packages()
     echo $venv/bin/python
 }
 
+# What cross-compiles for ARM and runs the result; prints why it cannot be had.
+arm_packages()
+{
+    install_packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user >$out/arm.log 2>&1 &&
+        command -v aarch64-linux-gnu-gcc qemu-aarch64 >/dev/null &&
+        unpack_packages arm64 $out/arm64 libcjson1 libcjson-dev libcmocka0 libcmocka-dev libstb-dev \
+            >>$out/arm.log 2>&1 && return 0
+    echo "the packages to build and run for ARM cannot be had: $(tail -n 1 $out/arm.log)"
+    return 1
+}
+
 # check NAME FUNCTION: a test that prints what is wrong, or nothing.
 check()
 {

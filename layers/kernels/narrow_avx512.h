@@ -50,6 +50,7 @@ VEC_INLINE __m512i v_to_q(V t)
     return _mm512_sub_epi32(_mm512_castps_si512(t), _mm512_castps_si512(_mm512_set1_ps(VEC_ROUND)));
 }
 
+/* The products are written out below, since gcc spills accumulators that an intrinsic adds to. */
 #ifdef VEC_VNNI
 #define I8_GROUP 4
 #define I8_OFFSET 128
@@ -59,7 +60,12 @@ VEC_INLINE VW vw_load(const int8_t *p)
 }
 VEC_INLINE VI vi_dot(VI a, VW x, VW w)
 {
+#ifdef ATTN_EMULATE
     return _mm512_dpbusd_epi32(a, x, w);
+#else
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(a) : "v"(x), "v"(w)); /* see above */
+    return a;
+#endif
 }
 VEC_INLINE void v_store_q(void *p, V t)
 {
@@ -75,7 +81,13 @@ VEC_INLINE VW vw_load(const int8_t *p)
 }
 VEC_INLINE VI vi_dot(VI a, VW x, VW w)
 {
+#ifdef ATTN_EMULATE
     return _mm512_add_epi32(a, _mm512_madd_epi16(x, w));
+#else
+    __m512i product; /* see above */
+    __asm__("vpmaddwd %2, %3, %1\n\tvpaddd %1, %0, %0" : "+v"(a), "=&v"(product) : "v"(w), "v"(x));
+    return a;
+#endif
 }
 VEC_INLINE void v_store_q(void *p, V t)
 {
@@ -95,7 +107,12 @@ VEC_INLINE VB vb_set(const void *p)
 }
 VEC_INLINE V vb_dot(V a, VB x, VB w)
 {
+#ifdef ATTN_EMULATE
     return _mm512_dpbf16_ps(a, (__m512bh)x, (__m512bh)w);
+#else
+    __asm__("vdpbf16ps %2, %1, %0" : "+v"(a) : "v"(x), "v"(w)); /* see above */
+    return a;
+#endif
 }
 VEC_INLINE void v_store_bf16(void *p, V a)
 {

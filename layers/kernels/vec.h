@@ -14,9 +14,9 @@
  *   v_and v_or v_xor       of the bits                   v_bits(u) the bits u in every element
  *   v_exponent(t)          2^n for t = VEC_ROUND + n with integer -126 <= n <= 127, from the bits
  *                          of t; anything for other t
- *   v_scale(p, t)          p 2^n, rounded once, for t as above with |n| <= 252
- *   v_fold(a, h)           element i + h at i, for i < h; h: a constant power of two < VEC_WIDTH
- *   v_first(a)             element 0
+ *   v_scale(a, n)          a 2^n, rounded once, for 1/2 < a < 2 and integer |n| <= 160; NaN for NaN
+ *   v_max_bits(a, b)       for numbers and NaN without a sign: the larger; NaN if either is
+ *   v_swap(a, h)           element i is a's element i ^ h; h is a constant power of 2 < VEC_WIDTH
  *   v_transpose(a)         of the matrix of VEC_WIDTH vectors
  *
  * Every function rounds to nearest even, as IEEE 754 says, and neither traps nor flushes denormals.
@@ -58,18 +58,6 @@
 #include "layers/kernels/vec_neon.h"
 #endif
 
-#ifndef VEC_HAS_SCALE
-/* As 2^n1 2^n2, since n reaches beyond the exponents. The first product is exact where the second
- * rounds. */
-VEC_INLINE V v_scale(V p, V t)
-{
-    V n = v_sub(t, v_set(VEC_ROUND));
-    V t1 = v_fma(n, v_set(0.5f), v_set(VEC_ROUND));
-    V t2 = v_add(v_sub(n, v_sub(t1, v_set(VEC_ROUND))), v_set(VEC_ROUND));
-    return v_mul(v_mul(p, v_exponent(t1)), v_exponent(t2));
-}
-#endif
-
 VEC_INLINE V v_zero(void)
 {
     return v_set(0);
@@ -96,5 +84,15 @@ VEC_INLINE V v_min(V a, V b)
 {
     return v_select(v_is_nan(a), a, v_lesser(a, b));
 }
+#ifndef VEC_HAS_SCALE
+/* 2^n as 2^n1 * 2^n2: n reaches beyond the exponents, at both ends. Only the last product rounds.
+ */
+VEC_INLINE V v_scale(V a, V n)
+{
+    V t1 = v_fma(n, v_set(0.5f), v_set(VEC_ROUND));
+    V t2 = v_add(v_sub(n, v_sub(t1, v_set(VEC_ROUND))), v_set(VEC_ROUND));
+    return v_mul(v_mul(a, v_exponent(t1)), v_exponent(t2));
+}
+#endif
 
 #endif

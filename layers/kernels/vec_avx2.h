@@ -99,14 +99,16 @@ VEC_INLINE V v_exponent(V t)
     __m256i n = _mm256_slli_epi32(_mm256_castps_si256(t), 23);
     return _mm256_castsi256_ps(_mm256_add_epi32(n, _mm256_set1_epi32(0x3f800000)));
 }
-VEC_INLINE V v_fold(V a, const int h)
+
+VEC_INLINE V v_max_bits(V a, V b)
 {
-    if (h == 4) return _mm256_permute2f128_ps(a, a, 0x11);
-    return h == 2 ? _mm256_shuffle_ps(a, a, 0xee) : _mm256_shuffle_ps(a, a, 0x55);
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
 }
-VEC_INLINE float v_first(V a)
+VEC_INLINE V v_swap(V a, int h)
 {
-    return _mm256_cvtss_f32(a);
+    return h == 4   ? _mm256_permute2f128_ps(a, a, 1)
+           : h == 2 ? _mm256_permute_ps(a, 0x4e)
+                    : _mm256_permute_ps(a, 0xb1);
 }
 
 VEC_INLINE void v_transpose(V a[VEC_WIDTH])

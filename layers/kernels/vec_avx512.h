@@ -133,22 +133,24 @@ VEC_INLINE V v_exponent(V t)
     __m512i n = _mm512_slli_epi32(_mm512_castps_si512(t), 23);
     return _mm512_castsi512_ps(_mm512_add_epi32(n, _mm512_set1_epi32(0x3f800000)));
 }
+
 #ifndef ATTN_EMULATE
 #define VEC_HAS_SCALE
-VEC_INLINE V v_scale(V p, V t)
+VEC_INLINE V v_scale(V a, V n)
 {
-    return _mm512_scalef_ps(p, v_sub(t, v_set(VEC_ROUND)));
+    return _mm512_scalef_ps(a, n);
 }
 #endif
-VEC_INLINE V v_fold(V a, const int h)
+VEC_INLINE V v_max_bits(V a, V b)
 {
-    if (h == 8) return _mm512_shuffle_f32x4(a, a, 0xee);
-    if (h == 4) return _mm512_shuffle_f32x4(a, a, 0x55);
-    return h == 2 ? _mm512_shuffle_ps(a, a, 0xee) : _mm512_shuffle_ps(a, a, 0x55);
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
 }
-VEC_INLINE float v_first(V a)
+VEC_INLINE V v_swap(V a, int h)
 {
-    return _mm512_cvtss_f32(a);
+    return h == 8   ? _mm512_shuffle_f32x4(a, a, 0x4e)
+           : h == 4 ? _mm512_shuffle_f32x4(a, a, 0xb1)
+           : h == 2 ? _mm512_shuffle_ps(a, a, 0x4e)
+                    : _mm512_shuffle_ps(a, a, 0xb1);
 }
 
 VEC_INLINE void v_transpose(V a[VEC_WIDTH])

@@ -108,13 +108,14 @@ VEC_INLINE V v_exponent(V t)
     uint32x4_t n = vshlq_n_u32(vreinterpretq_u32_f32(t), 23);
     return vreinterpretq_f32_u32(vaddq_u32(n, vdupq_n_u32(0x3f800000u)));
 }
-VEC_INLINE V v_fold(V a, const int h)
+
+VEC_INLINE V v_max_bits(V a, V b)
 {
-    return h == 2 ? vextq_f32(a, a, 2) : vextq_f32(a, a, 1);
+    return vreinterpretq_f32_u32(vmaxq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)));
 }
-VEC_INLINE float v_first(V a)
+VEC_INLINE V v_swap(V a, int h)
 {
-    return vgetq_lane_f32(a, 0);
+    return h == 2 ? vextq_f32(a, a, 2) : vrev64q_f32(a);
 }
 
 VEC_INLINE void v_transpose(V a[VEC_WIDTH])

@@ -105,13 +105,13 @@ VEC_INLINE V v_exponent(V t)
     return v_bits((v_to_bits(t) << 23) + 0x3f800000u);
 }
 
-VEC_INLINE V v_fold(V a, const int h)
+VEC_INLINE V v_max_bits(V a, V b)
+{
+    return v_to_bits(a) > v_to_bits(b) ? a : b;
+}
+VEC_INLINE V v_swap(V a, int h)
 {
     (void)h;
-    return a;
-}
-VEC_INLINE float v_first(V a)
-{
     return a;
 }
 

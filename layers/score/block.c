@@ -8,27 +8,46 @@ static bool packs_keys(const attn_score_params *p)
     return p->kind != ATTN_SCORE_ADDITIVE && p->kind != ATTN_SCORE_GAUSSIAN;
 }
 
-bool attn_score_key_floats(const attn_kernels *kernels, const attn_score_params *p,
-                           const attn_score_size *size, size_t *floats)
+attn_panel_type attn_score_type(const attn_score_params *p, attn_panel_type wanted)
 {
-    *floats = 0;
-    if (!packs_keys(p)) return true;
-    size_t packed, norms = p->kind == ATTN_SCORE_COSINE ? size->k_len : 0;
-    return attn_packed_floats(kernels, size->k_dim, size->k_len, &packed) &&
-           attn_add(packed, norms, floats) && attn_round_floats(*floats, floats);
+    bool plain = p->kind == ATTN_SCORE_SCALED_DOT || p->kind == ATTN_SCORE_DOT;
+    return plain ? wanted : ATTN_PANEL_F32;
 }
 
-bool attn_score_worker_floats(const attn_score_params *p, const attn_score_size *size, size_t rows,
-                              size_t *floats)
+/* Of the packed keys; behind them lie the norms of cosine. */
+static size_t packed_bytes(const attn_score_run *s)
 {
-    *floats = 0;
-    if (p->kind == ATTN_SCORE_ADDITIVE) return attn_round_floats(size->q_dim, floats);
-    if (p->kind != ATTN_SCORE_BILINEAR) return true;
-    return attn_mul(rows, size->k_dim, floats) && attn_round_floats(*floats, floats);
+    size_t bytes = 0;
+    attn_packed_bytes(s->kernels, s->type, s->size.k_dim, s->size.k_len, &bytes);
+    return bytes;
+}
+
+bool attn_score_key_bytes(const attn_kernels *kernels, const attn_score_params *p,
+                          attn_panel_type type, const attn_score_size *size, size_t *bytes)
+{
+    *bytes = 0;
+    if (!packs_keys(p)) return true;
+    size_t packed, norms = p->kind == ATTN_SCORE_COSINE ? size->k_len * sizeof(float) : 0;
+    return attn_packed_bytes(kernels, attn_score_type(p, type), size->k_dim, size->k_len,
+                             &packed) &&
+           attn_add(packed, norms, bytes) && attn_round_bytes(*bytes, bytes);
+}
+
+bool attn_score_worker_bytes(const attn_kernels *kernels, const attn_score_params *p,
+                             attn_panel_type type, const attn_score_size *size, size_t rows,
+                             size_t *bytes)
+{
+    size_t each = kernels->row_bytes(attn_score_type(p, type), size->q_dim);
+    *bytes = 0;
+    if (p->kind == ATTN_SCORE_ADDITIVE)
+        return attn_mul(size->q_dim, sizeof(float), bytes) && attn_round_bytes(*bytes, bytes);
+    if (p->kind != ATTN_SCORE_BILINEAR) return attn_mul(rows, each, bytes);
+    return attn_mul(rows, size->k_dim, bytes) && attn_mul(*bytes, sizeof(float), bytes) &&
+           attn_round_bytes(*bytes, bytes);
 }
 
 void attn_score_begin(attn_score_run *s, const attn_run_context *c, const attn_score_params *p,
-                      float *keys)
+                      attn_panel_type wanted)
 {
     const attn_value *q = &c->in[0], *k = &c->in[1];
     *s = (attn_score_run){.p = p,
@@ -39,23 +58,18 @@ void attn_score_begin(attn_score_run *s, const attn_run_context *c, const attn_s
                                    .q_dim = q->shape.dim[1] / p->heads,
                                    .k_dim = k->shape.dim[1] / p->kv_heads},
                           .kernels = c->kernels,
+                          .type = attn_score_type(p, wanted),
                           .q = q,
                           .k = k,
                           .padding = p->padding >= 0 ? &c->in[p->padding] : NULL,
                           .mask = p->mask >= 0 ? &c->in[p->mask] : NULL,
                           .bias = p->bias >= 0 ? &c->in[p->bias] : NULL,
-                          .key_items = k->stride ? c->batch : 1,
-                          .keys = keys};
-    attn_score_key_floats(c->kernels, p, &s->size, &s->key_floats);
+                          .key_items = k->stride ? c->batch : 1};
+    attn_score_key_bytes(c->kernels, p, wanted, &s->size, &s->key_bytes);
     s->scale = p->scale;
     if (p->kind == ATTN_SCORE_SCALED_DOT && !p->has_scale)
         s->scale = 1.0f / sqrtf((float)s->size.q_dim);
     if (p->kind == ATTN_SCORE_GAUSSIAN) s->scale = -p->scale / (2 * p->sigma * p->sigma);
-}
-
-size_t attn_score_prepare_tasks(const attn_score_run *s)
-{
-    return s->key_floats ? s->key_items * s->size.kv_heads : 0;
 }
 
 static float inverse_norm(const attn_score_run *s, const float *x, size_t n)
@@ -65,18 +79,16 @@ static float inverse_norm(const attn_score_run *s, const float *x, size_t n)
 }
 
 /* Packs K^T [k_dim, k_len] of one key head; cosine: followed by 1 / |k| of every key. */
-void attn_score_prepare(const attn_score_run *s, size_t task)
+void attn_score_prepare(const attn_score_run *s, size_t item, size_t head, void *keys)
 {
     const attn_score_size *z = &s->size;
     size_t ld = z->kv_heads * z->k_dim;
-    const float *k = attn_item(s->k, task / z->kv_heads) + task % z->kv_heads * z->k_dim;
-    float *packed = s->keys + task * s->key_floats;
-    s->kernels->pack(ATTN_PANEL_F32, packed, k, z->k_dim, z->k_len, 1, ld);
+    const float *k = attn_item(s->k, item) + head * z->k_dim;
+    if (!s->key_bytes) return;
+    s->kernels->pack(s->type, keys, k, z->k_dim, z->k_len, 1, ld);
     if (s->p->kind != ATTN_SCORE_COSINE) return;
-    size_t floats = 0;
-    attn_packed_floats(s->kernels, z->k_dim, z->k_len, &floats);
-    for (size_t j = 0; j < z->k_len; j++)
-        packed[floats + j] = inverse_norm(s, k + j * ld, z->k_dim);
+    float *norms = (float *)(void *)((char *)keys + packed_bytes(s));
+    for (size_t j = 0; j < z->k_len; j++) norms[j] = inverse_norm(s, k + j * ld, z->k_dim);
 }
 
 /* y = x W of this head; x: [rows, q_dim] with row stride ldx, y: [rows, k_dim].
@@ -103,34 +115,38 @@ static void project(const attn_score_run *s, const attn_row_block *block, const 
 }
 
 static void by_product(const attn_score_run *s, const attn_row_block *block, const float *q,
-                       size_t ldq, const float *keys, float *scores, float *scratch)
+                       size_t ldq, const void *keys, float *scores, void *scratch)
 {
     const attn_score_size *z = &s->size;
-    const float *x = q;
-    size_t ldx = ldq;
+    const attn_kernels *kernels = s->kernels;
+    size_t row_bytes = kernels->row_bytes(s->type, z->q_dim);
+    attn_gemm g = {.m = block->rows,
+                   .n = block->keys,
+                   .k = z->k_dim,
+                   .x = q,
+                   .ldx = ldq,
+                   .rows = scratch,
+                   .type = s->type,
+                   .w = (const char *)keys +
+                        block->first / kernels->panel * kernels->panel_bytes(s->type, z->k_dim),
+                   .y = scores,
+                   .ldy = block->keys,
+                   .scale = s->scale};
     if (s->p->kind == ATTN_SCORE_BILINEAR) {
         project(s, block, q, ldq, scratch);
-        x = scratch;
-        ldx = z->k_dim;
+        g.x = scratch;
+        g.ldx = z->k_dim;
     }
-    attn_gemm g = {.m = block->rows,
-                   .n = z->k_len,
-                   .k = z->k_dim,
-                   .x = x,
-                   .ldx = ldx,
-                   .w = keys,
-                   .y = scores,
-                   .ldy = z->k_len,
-                   .scale = s->scale};
-    s->kernels->gemm(&g);
+    for (size_t i = 0; row_bytes && i < block->rows; i++)
+        kernels->quantize(s->type, (char *)scratch + i * row_bytes, q + i * ldq, z->q_dim);
+    kernels->gemm(&g);
     if (s->p->kind != ATTN_SCORE_COSINE) return;
-    size_t floats = 0;
-    attn_packed_floats(s->kernels, z->k_dim, z->k_len, &floats);
+    const float *norms = (const float *)(const void *)((const char *)keys + packed_bytes(s));
     for (size_t i = 0; i < block->rows; i++) {
-        float *row = scores + i * z->k_len;
+        float *row = scores + i * block->keys;
         float inverse = inverse_norm(s, q + i * ldq, z->q_dim);
-        s->kernels->binary(ATTN_BIN_MUL, row, row, 1, keys + floats, 1, z->k_len);
-        s->kernels->binary(ATTN_BIN_MUL, row, row, 1, &inverse, 0, z->k_len);
+        kernels->binary(ATTN_BIN_MUL, row, row, 1, norms + block->first, 1, block->keys);
+        kernels->binary(ATTN_BIN_MUL, row, row, 1, &inverse, 0, block->keys);
     }
 }
 
@@ -140,13 +156,14 @@ static void by_pair(const attn_score_run *s, const attn_row_block *block, const 
 {
     const attn_score_size *z = &s->size;
     const attn_param *v = &s->p->weight, *b = &s->p->score_bias;
-    size_t dim = z->q_dim, ldk = z->kv_heads * dim;
-    const float *k = attn_item(s->k, block->item) + block->head / (z->heads / z->kv_heads) * dim;
+    size_t dim = z->q_dim, ldk = z->kv_heads * dim, n = block->keys;
+    const float *k = attn_item(s->k, block->item) + block->head / (z->heads / z->kv_heads) * dim +
+                     block->first * ldk;
     for (size_t i = 0; i < block->rows; i++) {
         const float *x = q + i * ldq;
-        float *row = scores + i * z->k_len;
+        float *row = scores + i * n;
         if (s->p->kind == ATTN_SCORE_GAUSSIAN) {
-            for (size_t j = 0; j < z->k_len; j++)
+            for (size_t j = 0; j < n; j++)
                 row[j] = s->kernels->squared_distance(x, k + j * ldk, dim);
         } else {
             if (b->source) {
@@ -155,25 +172,22 @@ static void by_pair(const attn_score_run *s, const attn_row_block *block, const 
                 x = scratch;
             }
             const float *weight = v->data + (v->rank == 2 ? block->head * dim : 0);
-            for (size_t j = 0; j < z->k_len; j++)
+            for (size_t j = 0; j < n; j++)
                 row[j] = s->kernels->additive(weight, x, k + j * ldk, dim);
         }
-        s->kernels->binary(ATTN_BIN_MUL, row, row, 1, &s->scale, 0, z->k_len);
+        s->kernels->binary(ATTN_BIN_MUL, row, row, 1, &s->scale, 0, n);
     }
 }
 
-void attn_score_block(const attn_score_run *s, const attn_row_block *block, float *scores,
-                      float *worker_scratch)
+void attn_score_block(const attn_score_run *s, const attn_row_block *block, const void *keys,
+                      float *scores, void *scratch)
 {
     const attn_score_size *z = &s->size;
     size_t ldq = z->heads * z->q_dim;
     const float *q = attn_item(s->q, block->item) + block->row * ldq + block->head * z->q_dim;
-    if (packs_keys(s->p)) {
-        size_t item = s->key_items > 1 ? block->item : 0;
-        size_t head = item * z->kv_heads + block->head / (z->heads / z->kv_heads);
-        by_product(s, block, q, ldq, s->keys + head * s->key_floats, scores, worker_scratch);
-    } else {
-        by_pair(s, block, q, ldq, scores, worker_scratch);
-    }
+    if (packs_keys(s->p))
+        by_product(s, block, q, ldq, keys, scores, scratch);
+    else
+        by_pair(s, block, q, ldq, scores, scratch);
     attn_score_mask(s, block, scores);
 }

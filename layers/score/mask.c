@@ -26,44 +26,74 @@ static void allowed_keys(const attn_score_params *p, const attn_score_size *z, s
     if (*first > *end) *first = *end;
 }
 
+static bool keeps(const attn_value *keep, size_t item, size_t at)
+{
+    return keep->shape.dtype == ATTN_I32 ? attn_item_i32(keep, item)[at] != 0
+                                         : attn_item(keep, item)[at] != 0;
+}
+
+void attn_score_narrow(const attn_score_run *s, attn_row_block *block)
+{
+    const attn_score_size *z = &s->size;
+    size_t first, end, unused, step = s->kernels->panel > 16 ? s->kernels->panel : 16;
+    /* Both bounds grow with the query. */
+    allowed_keys(s->p, z, block->row, &first, &unused);
+    allowed_keys(s->p, z, block->row + block->rows - 1, &unused, &end);
+    if (s->padding) {
+        while (end > first && !keeps(s->padding, block->item, end - 1)) end--;
+        while (first < end && !keeps(s->padding, block->item, first)) first++;
+    }
+    if (first >= end) first = end ? end - 1 : 0;
+    if (end == 0) end = 1;
+    /* From a panel on, and one of the 16 partial results of a row: see kernels.h. */
+    block->first = first / step * step;
+    block->keys = end - block->first;
+}
+
+static bool keeps_all(const attn_value *keep, size_t item, size_t at, size_t n)
+{
+    bool all = true;
+    for (size_t j = 0; j < n; j++) all &= keeps(keep, item, at + j);
+    return all;
+}
+
 static void keep_where(const attn_value *keep, size_t item, size_t at, float *row, size_t n)
 {
-    if (keep->shape.dtype == ATTN_I32) {
-        const int32_t *flag = attn_item_i32(keep, item) + at;
-        for (size_t j = 0; j < n; j++)
-            if (flag[j] == 0) row[j] = -INFINITY;
-    } else {
-        const float *flag = attn_item(keep, item) + at;
-        for (size_t j = 0; j < n; j++)
-            if (flag[j] == 0) row[j] = -INFINITY;
-    }
+    for (size_t j = 0; j < n; j++)
+        if (!keeps(keep, item, at + j)) row[j] = -INFINITY;
 }
 
 static void add_row(const attn_score_run *s, const attn_value *v, size_t item, size_t at,
-                    float *row)
+                    float *row, size_t n)
 {
-    s->kernels->binary(ATTN_BIN_ADD, row, row, 1, attn_item(v, item) + at, 1, s->size.k_len);
+    s->kernels->binary(ATTN_BIN_ADD, row, row, 1, attn_item(v, item) + at, 1, n);
 }
 
 void attn_score_mask(const attn_score_run *s, const attn_row_block *block, float *scores)
 {
     const attn_score_size *z = &s->size;
+    size_t n = block->keys, begin = block->first, stop = begin + n;
+    bool padded = s->padding && !keeps_all(s->padding, block->item, begin, n);
+    if (!padded && !s->mask && !s->bias && !s->p->causal && !s->p->window) return;
     for (size_t r = 0; r < block->rows; r++) {
-        float *row = scores + r * z->k_len;
+        float *row = scores + r * n;
         size_t i = block->row + r, first, end;
-        size_t in_plane = i * z->k_len, in_stack = (block->head * z->q_len + i) * z->k_len;
+        size_t in_plane = i * z->k_len + begin;
+        size_t in_stack = (block->head * z->q_len + i) * z->k_len + begin;
         if (s->bias)
-            add_row(s, s->bias, block->item, s->bias->shape.rank == 3 ? in_stack : in_plane, row);
+            add_row(s, s->bias, block->item, s->bias->shape.rank == 3 ? in_stack : in_plane, row,
+                    n);
         if (s->mask) {
             size_t at = s->mask->shape.rank == 3 ? in_stack : in_plane;
             if (s->mask->shape.dtype == ATTN_I32)
-                keep_where(s->mask, block->item, at, row, z->k_len);
+                keep_where(s->mask, block->item, at, row, n);
             else
-                add_row(s, s->mask, block->item, at, row);
+                add_row(s, s->mask, block->item, at, row, n);
         }
-        if (s->padding) keep_where(s->padding, block->item, 0, row, z->k_len);
+        if (padded) keep_where(s->padding, block->item, begin, row, n);
+        if (!s->p->causal && !s->p->window) continue;
         allowed_keys(s->p, z, i, &first, &end);
-        for (size_t j = 0; j < first; j++) row[j] = -INFINITY;
-        for (size_t j = end; j < z->k_len; j++) row[j] = -INFINITY;
+        for (size_t j = begin; j < first && j < stop; j++) row[j - begin] = -INFINITY;
+        for (size_t j = end > begin ? end : begin; j < stop; j++) row[j - begin] = -INFINITY;
     }
 }

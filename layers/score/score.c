@@ -17,11 +17,12 @@ static attn_status infer(attn_infer *c, const void *params)
     c->out[0] = (attn_shape){ATTN_F32, 3, {z.heads, z.q_len, z.k_len}};
     attn_row_blocks blocks = attn_cut_row_blocks(c->batch, z.heads, z.q_len, z.k_len, c->workers);
     size_t key, keys, worker;
-    if (!attn_score_key_floats(c->kernels, p, &z, &key) || !attn_mul(key, z.kv_heads, &keys) ||
-        !attn_mul(keys, c->batch, &keys) || !attn_score_worker_floats(p, &z, blocks.rows, &worker))
+    if (!attn_score_key_bytes(c->kernels, p, c->products, &z, &key) ||
+        !attn_mul(key, z.kv_heads, &keys) || !attn_mul(keys, c->batch, &keys) ||
+        !attn_score_worker_bytes(c->kernels, p, c->products, &z, blocks.rows, &worker))
         return attn_infer_fail(c, "%zu keys of %zu columns are too large", z.k_len, z.k_dim);
-    ATTN_TRY(attn_add_scratch(c, keys, sizeof(float), &c->scratch));
-    ATTN_TRY(attn_add_scratch(c, worker, sizeof(float), &c->worker_scratch));
+    ATTN_TRY(attn_add_scratch(c, keys, 1, &c->scratch));
+    ATTN_TRY(attn_add_scratch(c, worker, 1, &c->worker_scratch));
     c->flops = (double)z.heads * (double)z.q_len * (double)z.k_len * (double)z.k_dim;
     return ATTN_OK;
 }
@@ -32,10 +33,19 @@ typedef struct score_job {
     attn_row_blocks blocks;
 } score_job;
 
+/* Where a key head of an item is prepared. */
+static char *get_keys(const score_job *job, size_t item, size_t head)
+{
+    return (char *)job->c->scratch +
+           (item * job->score.size.kv_heads + head) * job->score.key_bytes;
+}
+
 static void prepare_task(void *arg, size_t task, size_t worker)
 {
+    const score_job *job = arg;
+    size_t item = task / job->score.size.kv_heads, head = task % job->score.size.kv_heads;
     (void)worker;
-    attn_score_prepare(&((score_job *)arg)->score, task);
+    attn_score_prepare(&job->score, item, head, get_keys(job, item, head));
 }
 
 static void block_task(void *arg, size_t task, size_t worker)
@@ -45,17 +55,20 @@ static void block_task(void *arg, size_t task, size_t worker)
     attn_row_block block = attn_get_row_block(&job->blocks, task);
     float *scores =
         attn_item(&job->c->out[0], block.item) + (block.head * z->q_len + block.row) * z->k_len;
-    attn_score_block(&job->score, &block, scores, attn_worker_scratch(job->c, worker));
+    attn_score_block(&job->score, &block,
+                     get_keys(job, job->score.key_items > 1 ? block.item : 0,
+                              block.head / (z->heads / z->kv_heads)),
+                     scores, attn_worker_scratch(job->c, worker));
 }
 
 static void run(const attn_run_context *c, const void *params)
 {
     score_job job = {.c = c};
-    attn_score_begin(&job.score, c, params, c->scratch);
+    attn_score_begin(&job.score, c, params, c->products);
     const attn_score_size *z = &job.score.size;
     job.blocks = attn_cut_row_blocks(c->batch, z->heads, z->q_len, z->k_len, c->workers);
-    size_t prepare = attn_score_prepare_tasks(&job.score);
-    if (prepare) c->parallel(c->pool, prepare, prepare_task, &job);
+    if (job.score.key_bytes)
+        c->parallel(c->pool, job.score.key_items * z->kv_heads, prepare_task, &job);
     c->parallel(c->pool, job.blocks.tasks, block_task, &job);
 }
 

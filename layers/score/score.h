@@ -45,36 +45,41 @@ attn_status attn_score_parse(attn_reader *r, const char *kind_key, attn_score_pa
 /* Checks the shapes of inputs 0 (q) and 1 (k), of the further operands and of the weights. */
 attn_status attn_score_check(attn_infer *c, const attn_score_params *p, attn_score_size *size);
 
-/* Floats of one prepared key head, and of what a worker needs for a block of `rows` rows; whole
+/* `wanted` (F32 or BF16_DOT) where these scores can be computed with it; otherwise F32. */
+attn_panel_type attn_score_type(const attn_score_params *p, attn_panel_type wanted);
+/* Bytes of one prepared key head, and of what a worker needs for a block of `rows` rows; whole
  * cache lines. false on overflow. */
-bool attn_score_key_floats(const attn_kernels *kernels, const attn_score_params *p,
-                           const attn_score_size *size, size_t *floats);
-bool attn_score_worker_floats(const attn_score_params *p, const attn_score_size *size, size_t rows,
-                              size_t *floats);
+bool attn_score_key_bytes(const attn_kernels *kernels, const attn_score_params *p,
+                          attn_panel_type type, const attn_score_size *size, size_t *bytes);
+bool attn_score_worker_bytes(const attn_kernels *kernels, const attn_score_params *p,
+                             attn_panel_type type, const attn_score_size *size, size_t rows,
+                             size_t *bytes);
 
-/* A run of this step. Set up by attn_score_begin; then prepare every key head; then the blocks, in
- * any order and on any worker. */
+/* A run of this step. Set up by attn_score_begin; a key head is prepared before the blocks that
+ * meet it, in any order and on any worker. */
 typedef struct attn_score_run {
     const attn_score_params *p;
     attn_score_size size;
     const attn_kernels *kernels;
+    attn_panel_type type;
     const attn_value *q, *k;
     const attn_value *padding, *mask, *bias; /* or NULL */
     float scale;
-    size_t key_items;  /* items of k with data of their own */
-    size_t key_floats; /* of one prepared key head; 0 if there is nothing to prepare */
-    float *keys;       /* [key_items, kv_heads, key_floats] */
+    size_t key_items; /* items of k with data of their own */
+    size_t key_bytes; /* of one prepared key head; 0 if there is nothing to prepare */
 } attn_score_run;
 
-/* keys: room for batch * kv_heads * key_floats. */
 void attn_score_begin(attn_score_run *s, const attn_run_context *c, const attn_score_params *p,
-                      float *keys);
-/* How often attn_score_prepare is to be called: task = 0, 1, ... */
-size_t attn_score_prepare_tasks(const attn_score_run *s);
-void attn_score_prepare(const attn_score_run *s, size_t task);
-/* scores: [block.rows, k_len], masked: a key that may not be looked at has -infinity. */
-void attn_score_block(const attn_score_run *s, const attn_row_block *block, float *scores,
-                      float *worker_scratch);
+                      attn_panel_type wanted);
+/* Key head `head` of `item` into keys: [key_bytes]. Nothing to do if key_bytes is 0. */
+void attn_score_prepare(const attn_score_run *s, size_t item, size_t head, void *keys);
+/* Leaves out the keys at both ends that no row of the block may look at: their weights would be 0.
+ * At least one key stays. */
+void attn_score_narrow(const attn_score_run *s, attn_row_block *block);
+/* scores: [block.rows, block.keys], masked: a key that may not be looked at has -infinity.
+ * keys: the prepared key head. scratch: attn_score_worker_bytes. */
+void attn_score_block(const attn_score_run *s, const attn_row_block *block, const void *keys,
+                      float *scores, void *scratch);
 
 /* Masks and biases of a block, in place; called by attn_score_block. */
 void attn_score_mask(const attn_score_run *s, const attn_row_block *block, float *scores);

@@ -58,22 +58,25 @@ static attn_status parse(attn_reader *r, void *params)
     return attn_select_parse(r, "kind", p);
 }
 
-/* A worker's scratch: [ a row to become sparse: k_len | attn_select_worker_floats ]. */
+/* A worker's scratch: [ a row to become sparse: k_len | attn_select_worker_bytes ]. */
 static attn_status infer(attn_infer *c, const void *params)
 {
     const attn_select_params *p = params;
     attn_select_size z;
     ATTN_TRY(attn_want(c, 0, ATTN_F32, 3, 3));
     ATTN_TRY(attn_select_check(c, p, &c->in[0], 1, &z));
+    attn_panel_type type = attn_select_type(p, c->products);
+    attn_row_blocks blocks = attn_cut_row_blocks(c->batch, z.heads, z.q_len, z.k_len, c->workers);
     size_t value, values, worker = 0;
-    bool fits = attn_select_value_floats(c->kernels, p, &z, &value) &&
-                attn_mul(value, z.kv_heads, &values) && attn_mul(values, c->batch, &values);
-    if (fits && p->kind != ATTN_SELECT_WEIGHTED)
-        fits = attn_add(z.k_len, attn_select_worker_floats(p, z.k_len), &worker);
+    bool fits = attn_select_value_bytes(c->kernels, p, type, &z, &value) &&
+                attn_mul(value, z.kv_heads, &values) && attn_mul(values, c->batch, &values) &&
+                attn_select_worker_bytes(c->kernels, p, type, &z, blocks.rows, &worker);
     if (!fits)
         return attn_infer_fail(c, "%zu values of %zu columns are too large", z.k_len, z.v_dim);
-    ATTN_TRY(attn_add_scratch(c, values, sizeof(float), &c->scratch));
-    ATTN_TRY(attn_add_scratch(c, worker, sizeof(float), &c->worker_scratch));
+    ATTN_TRY(attn_add_scratch(c, values, 1, &c->scratch));
+    if (p->kind != ATTN_SELECT_WEIGHTED)
+        ATTN_TRY(attn_add_scratch(c, z.k_len, sizeof(float), &c->worker_scratch));
+    ATTN_TRY(attn_add_scratch(c, worker, 1, &c->worker_scratch));
     c->flops = (double)z.heads * (double)z.q_len * (double)z.k_len * (double)z.v_dim;
     return ATTN_OK;
 }
@@ -84,10 +87,19 @@ typedef struct select_job {
     attn_row_blocks blocks;
 } select_job;
 
+/* Where a value head of an item is prepared. */
+static char *get_values(const select_job *job, size_t item, size_t head)
+{
+    return (char *)job->c->scratch +
+           (item * job->select.size.kv_heads + head) * job->select.value_bytes;
+}
+
 static void prepare_task(void *arg, size_t task, size_t worker)
 {
+    const select_job *job = arg;
+    size_t item = task / job->select.size.kv_heads, head = task % job->select.size.kv_heads;
     (void)worker;
-    attn_select_prepare(&((select_job *)arg)->select, task);
+    attn_select_prepare(&job->select, item, head, get_values(job, item, head));
 }
 
 static void block_task(void *arg, size_t task, size_t worker)
@@ -98,17 +110,19 @@ static void block_task(void *arg, size_t task, size_t worker)
     attn_row_block block = attn_get_row_block(&job->blocks, task);
     const float *w =
         attn_item(&job->c->in[0], block.item) + (block.head * s->size.q_len + block.row) * k_len;
+    const char *values = get_values(job, s->value_items > 1 ? block.item : 0,
+                                    block.head / (s->size.heads / s->size.kv_heads));
+    float *scratch = attn_worker_scratch(job->c, worker), *own = scratch + (k_len + 15) / 16 * 16;
     if (s->p->kind == ATTN_SELECT_WEIGHTED) {
-        attn_select_block(s, &block, w);
+        attn_select_block(s, &block, values, w, scratch);
         return;
     }
-    float *row = attn_worker_scratch(job->c, worker);
     attn_row_block one = block;
     one.rows = 1;
     for (size_t i = 0; i < block.rows; i++, one.row++) {
-        memcpy(row, w + i * k_len, k_len * sizeof *row);
-        attn_select_sparsify(s->kernels, s->p, row, 1, k_len, row + k_len);
-        attn_select_block(s, &one, row);
+        memcpy(scratch, w + i * k_len, k_len * sizeof *scratch);
+        attn_select_sparsify(s->kernels, s->p, scratch, 1, k_len, own);
+        attn_select_block(s, &one, values, scratch, own);
     }
 }
 
@@ -116,10 +130,10 @@ static void run(const attn_run_context *c, const void *params)
 {
     const size_t *w = c->in[0].shape.dim;
     select_job job = {.c = c};
-    attn_select_begin(&job.select, c, params, w[0], w[1], &c->in[1], c->scratch);
+    attn_select_begin(&job.select, c, params, c->products, w[0], w[1], &c->in[1]);
     job.blocks = attn_cut_row_blocks(c->batch, w[0], w[1], w[2], c->workers);
-    size_t prepare = attn_select_prepare_tasks(&job.select);
-    if (prepare) c->parallel(c->pool, prepare, prepare_task, &job);
+    if (job.select.value_bytes)
+        c->parallel(c->pool, job.select.value_items * job.select.size.kv_heads, prepare_task, &job);
     c->parallel(c->pool, job.blocks.tasks, block_task, &job);
 }
 

@@ -35,34 +35,41 @@ attn_status attn_select_parse(attn_reader *r, const char *kind_key, attn_select_
 attn_status attn_select_check(attn_infer *c, const attn_select_params *p, const attn_shape *w,
                               size_t v, attn_select_size *size);
 
-/* Floats of one prepared value head; whole cache lines. false on overflow. */
-bool attn_select_value_floats(const attn_kernels *kernels, const attn_select_params *p,
-                              const attn_select_size *size, size_t *floats);
-/* Floats that a worker needs to make a row of n weights sparse. */
-size_t attn_select_worker_floats(const attn_select_params *p, size_t n);
+/* `wanted` (F32 or BF16_DOT) where this selection can be computed with it; otherwise F32. */
+attn_panel_type attn_select_type(const attn_select_params *p, attn_panel_type wanted);
+/* Bytes of one prepared value head, and of what a worker needs for a block of `rows` rows; whole
+ * cache lines. false on overflow. */
+bool attn_select_value_bytes(const attn_kernels *kernels, const attn_select_params *p,
+                             attn_panel_type type, const attn_select_size *size, size_t *bytes);
+bool attn_select_worker_bytes(const attn_kernels *kernels, const attn_select_params *p,
+                              attn_panel_type type, const attn_select_size *size, size_t rows,
+                              size_t *bytes);
 
-/* A run of this step: attn_select_begin, then prepare every value head, then the blocks. */
+/* A run of this step. Set up by attn_select_begin; a value head is prepared before the blocks that
+ * it is mixed for, in any order and on any worker. */
 typedef struct attn_select_run {
     const attn_select_params *p;
     attn_select_size size;
     const attn_kernels *kernels;
+    attn_panel_type type;
     const attn_value *v, *y;
-    size_t value_items;  /* items of v with data of their own */
-    size_t value_floats; /* of one prepared value head; 0 if there is nothing to prepare */
-    float *values;       /* [value_items, kv_heads, value_floats] */
+    size_t value_items; /* items of v with data of their own */
+    size_t value_bytes; /* of one prepared value head; 0 if there is nothing to prepare */
 } attn_select_run;
 
-/* values: room for batch * kv_heads * value_floats. heads, q_len: of the weights. */
+/* heads, q_len: of the weights. */
 void attn_select_begin(attn_select_run *s, const attn_run_context *c, const attn_select_params *p,
-                       size_t heads, size_t q_len, const attn_value *v, float *values);
-size_t attn_select_prepare_tasks(const attn_select_run *s);
-void attn_select_prepare(const attn_select_run *s, size_t task);
+                       attn_panel_type wanted, size_t heads, size_t q_len, const attn_value *v);
+/* Value head `head` of `item` into values: [value_bytes]. Nothing to do if value_bytes is 0. */
+void attn_select_prepare(const attn_select_run *s, size_t item, size_t head, void *values);
 
 /* Sets the weights of dropped keys to 0 and renormalizes, in place; nothing for `weighted`.
  * w: [rows, n]. A row with a NaN stays as it is. */
 void attn_select_sparsify(const attn_kernels *kernels, const attn_select_params *p, float *w,
                           size_t rows, size_t n, float *worker_scratch);
-/* Writes the block's rows of y. w: [block.rows, k_len], sparsified. */
-void attn_select_block(const attn_select_run *s, const attn_row_block *block, const float *w);
+/* Writes the block's rows of y. w: [block.rows, block.keys], sparsified; values: the prepared value
+ * head; scratch: attn_select_worker_bytes. */
+void attn_select_block(const attn_select_run *s, const attn_row_block *block, const void *values,
+                       const float *w, void *scratch);
 
 #endif

@@ -3,12 +3,6 @@
 
 #include <math.h>
 
-size_t attn_select_worker_floats(const attn_select_params *p, size_t n)
-{
-    if (p->kind != ATTN_SELECT_TOP_K) return 0;
-    return p->k < n ? p->k : n;
-}
-
 static void sift_down(float *heap, size_t n, size_t i)
 {
     float value = heap[i];

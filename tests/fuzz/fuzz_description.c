@@ -70,7 +70,8 @@ static void check_error(const attn_error *err)
     if (!err->status || !err->text[0] || strchr(err->text, '\n')) abort();
 }
 
-/* Symbols are 3, then 2, then 4; the first input has a batch of 2 if `batched`. */
+/* Symbols are 3, then 2, then 4; inputs have a batch of 2 if `batched`, and are not set if `plain`
+ * and they have a default. */
 static void run_model(attn_model *model, bool batched, bool plain)
 {
     static int64_t numbers[1 << 16];
@@ -83,6 +84,7 @@ static void run_model(attn_model *model, bool batched, bool plain)
     for (size_t i = 0; i < g->inputs; i++) {
         attn_tensor t = {.dtype = g->input[i].dtype, .data = numbers};
         size_t count;
+        if (g->input[i].optional && plain) continue;
         if (batched) t.dim[t.rank++] = 2;
         for (int d = 0; d < g->input[i].rank; d++) {
             long dim = g->input[i].dim[d];

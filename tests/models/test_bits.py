@@ -8,10 +8,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from transformers import DeiTConfig, DeiTForImageClassificationWithTeacher, ViTConfig, ViTForImageClassification
+from transformers import (
+    BertConfig,
+    BertModel,
+    DeiTConfig,
+    DeiTForImageClassificationWithTeacher,
+    ViTConfig,
+    ViTForImageClassification,
+    WhisperConfig,
+    WhisperModel,
+)
 from transformers.image_utils import load_image
 
-from reference import ROOT, Case, levels, perturb, random_pixels
+from reference import ROOT, Case, Inputs, as_inputs, levels, perturb, random_mel, random_pixels, random_text
 
 import cct  # of tools/export, which reference puts on the path
 
@@ -23,21 +32,23 @@ SIZE = dict(
 
 
 class Bits(Case):
-    def check(self, folder: Path, pixels: np.ndarray) -> None:
-        """pixels: a batch of 8."""
-        wanted = None
+    """Of models larger than those of test_model_bits.c, through the command."""
+
+    def check(self, folder: Path, inputs: np.ndarray | Inputs, output: str = "logits") -> None:
+        """inputs: a batch of 8."""
+        inputs, wanted = as_inputs(inputs), None
         for level in levels():
             for threads in (1, 2, 3, 4):
                 with self.subTest(folder=folder.name, level=level, threads=threads):
-                    logits = self.run_attn(
-                        folder, pixels, ("logits",), "--threads", threads, env={"ATTN_CPU": level}
-                    )["logits"]
-                    wanted = logits if wanted is None else wanted
-                    self.assertEqual(logits.tobytes(), wanted.tobytes())
-        for i, one in enumerate(pixels):
-            for single in (one, one[None]):
-                logits = self.run_attn(folder, single, ("logits",))["logits"]
-                self.assertEqual(logits.tobytes(), wanted[i].tobytes())
+                    result = self.run_attn(
+                        folder, inputs, (output,), "--threads", threads, env={"ATTN_CPU": level}
+                    )[output]
+                    wanted = result if wanted is None else wanted
+                    self.assertEqual(result.tobytes(), wanted.tobytes())
+        for i in range(8):
+            for item in (i, slice(i, i + 1)):
+                result = self.run_attn(folder, {name: value[item] for name, value in inputs.items()}, (output,))
+                self.assertEqual(result[output].tobytes(), wanted[i].tobytes())
 
     def test_vit(self) -> None:
         model = perturb(ViTForImageClassification(ViTConfig(**SIZE)), 1)
@@ -46,6 +57,23 @@ class Bits(Case):
     def test_deit(self) -> None:
         model = perturb(DeiTForImageClassificationWithTeacher(DeiTConfig(**SIZE)), 2)
         self.check(self.write(model, "deit"), random_pixels(model.config, 8))
+
+    def test_bert(self) -> None:
+        config = BertConfig(
+            vocab_size=301, hidden_size=60, num_hidden_layers=2, num_attention_heads=5, intermediate_size=133,
+        )
+        model = perturb(BertModel(config), 3)
+        self.check(self.write(model, "bert"), random_text(config, 77, 8), "last_hidden_state")
+
+    def test_whisper(self) -> None:
+        config = WhisperConfig(
+            d_model=60, encoder_layers=2, encoder_attention_heads=5, encoder_ffn_dim=133, decoder_layers=1,
+            decoder_ffn_dim=8, vocab_size=20, num_mel_bins=17, max_source_positions=83, pad_token_id=0,
+            bos_token_id=1, eos_token_id=2, decoder_start_token_id=3, suppress_tokens=None,
+            begin_suppress_tokens=None,
+        )
+        model = perturb(WhisperModel(config), 4)
+        self.check(self.write(model, "whisper"), random_mel(config, 8), "last_hidden_state")
 
     def test_cct(self) -> None:
         if not (CCT / "model.safetensors").is_file():

@@ -1,16 +1,12 @@
-/* Whole models, as Hugging Face writes them, against PyTorch (tests/golden/make_models.py); and the
- * same bits however they are run. */
+/* Whole models, as Hugging Face writes them, against PyTorch (tests/golden/make_models.py); and one
+ * model shared by threads. That all ways to run them give the same bits: test_model_bits.c. */
 #define _POSIX_C_SOURCE 200809L
 
-#include "tests/models/models_test.h"
-
-#include "layers/kernels/kernels.h"
-#include "runtime/model.h"
+#include "tests/models/examples.h"
 
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <unistd.h>
 
 static const char *const folders[] = {GOLDEN "vit_tiny", GOLDEN "deit_tiny"};
 
@@ -48,15 +44,31 @@ static void assert_close(const float *ours, const float *reference, size_t count
 
 /* ---- PyTorch ------------------------------------------------------------------------------- */
 
-static void test_logits(void **state)
+static void test_outputs(void **state)
 {
     (void)state;
-    for (size_t f = 0; f < FOLDERS; f++) {
-        subject s = open_subject(folders[f]);
-        float logits[BATCH * CLASSES];
-        run_all(s.model, s.golden, (attn_session_options){0}, logits);
-        assert_close(logits, s.golden->logits, BATCH * CLASSES, 1e-5);
-        close_subject(&s);
+    for (size_t e = 0; e < EXAMPLES; e++) {
+        attn_model *model = open_model(examples[e].folder);
+        attn_session *session = open_session(model, (attn_session_options){0});
+        example_data *d = read_example(&examples[e]);
+        size_t floats = example_floats(model, d), at = 0;
+        float *out = malloc(BATCH * floats * sizeof *out);
+        assert_non_null(out);
+        run_examples(session, d, BATCH, out);
+        for (size_t i = 0; i < model->graph.outputs; i++) {
+            const struct example_tensor *t = example_tensor(d, model->graph.output[i].name);
+            size_t count = t->bytes / sizeof(float);
+            for (size_t item = 0; item < BATCH; item++)
+                assert_close(out + item * floats + at, (float *)t->value.data + item * count, count,
+                             1e-5);
+            at += count;
+        }
+        assert_int_equal(at, floats);
+        free(out);
+        free_example(d);
+        attn_session_close(session);
+        attn_model_close(model);
+        assert_int_equal(counted_live, 0);
     }
 }
 
@@ -92,139 +104,6 @@ static void test_photo(void **state)
         assert_memory_equal(again, logits, sizeof logits);
         attn_session_close(session);
         close_subject(&s);
-    }
-}
-
-/* ---- the same bits ------------------------------------------------------------------------- */
-
-static void test_batches(void **state)
-{
-    (void)state;
-    for (size_t f = 0; f < FOLDERS; f++) {
-        subject s = open_subject(folders[f]);
-        float alone[BATCH * CLASSES], together[BATCH * CLASSES];
-        attn_error err;
-        attn_session *session = open_session(s.model, (attn_session_options){0});
-        for (size_t i = 0; i < BATCH; i++)
-            if (run_pixels(session, s.golden->pixels + i * ITEM, 0, alone + i * CLASSES, &err))
-                fail_msg("%s", err.text);
-        for (size_t batch = 1; batch <= BATCH; batch++) {
-            if (run_pixels(session, s.golden->pixels, batch, together, &err))
-                fail_msg("%s", err.text);
-            assert_memory_equal(together, alone, batch * CLASSES * sizeof(float));
-        }
-        attn_session_close(session);
-        close_subject(&s);
-    }
-}
-
-static void test_threads(void **state)
-{
-    (void)state;
-    for (size_t f = 0; f < FOLDERS; f++) {
-        subject s = open_subject(folders[f]);
-        float one[BATCH * CLASSES], more[BATCH * CLASSES];
-        run_all(s.model, s.golden, (attn_session_options){.threads = 1}, one);
-        for (unsigned threads = 2; threads <= 4; threads++) {
-            run_all(s.model, s.golden, (attn_session_options){.threads = threads}, more);
-            assert_memory_equal(more, one, sizeof one);
-        }
-        close_subject(&s);
-    }
-}
-
-static void test_levels(void **state)
-{
-    (void)state;
-    const char *given = getenv("ATTN_CPU");
-    char *before = given ? strdup(given) : NULL;
-    for (size_t f = 0; f < FOLDERS; f++) {
-        float scalar[BATCH * CLASSES], logits[BATCH * CLASSES];
-        for (int level = 0; level < ATTN_CPU_LEVELS; level++) {
-            const attn_kernels *kernels = attn_kernels_level((attn_cpu_level)level);
-            if (!kernels) continue;
-            setenv("ATTN_CPU", kernels->name, 1);
-            subject s = open_subject(folders[f]);
-            assert_string_equal(s.model->kernels->name, kernels->name);
-            run_all(s.model, s.golden, (attn_session_options){0},
-                    level == ATTN_CPU_SCALAR ? scalar : logits);
-            if (level != ATTN_CPU_SCALAR) assert_memory_equal(logits, scalar, sizeof scalar);
-            close_subject(&s);
-        }
-    }
-    if (before)
-        setenv("ATTN_CPU", before, 1);
-    else
-        unsetenv("ATTN_CPU");
-    free(before);
-}
-
-/* A folder with the weights of `folder`, and its built-in description with attention spelled as its
- * three steps. */
-static void write_stepwise(const char *folder, const char *description, const char *to)
-{
-    static const char attention[] = "{ \"layer\": \"attention\", \"in\": [\"q\", \"k\", \"v\"], "
-                                    "\"out\": \"h\", \"heads\": \"num_attention_heads\",\n"
-                                    "        \"score\": \"scaled_dot\", \"normalize\": "
-                                    "\"softmax\", \"select\": \"weighted\" }";
-    static const char steps[] =
-        "{\"layer\": \"score\", \"in\": [\"q\", \"k\"], \"out\": \"s\", \"heads\": "
-        "\"num_attention_heads\", \"kind\": \"scaled_dot\"},"
-        "{\"layer\": \"normalize\", \"in\": \"s\", \"out\": \"w\", \"kind\": \"softmax\"},"
-        "{\"layer\": \"select\", \"in\": [\"w\", \"v\"], \"out\": \"h\", \"kind\": \"weighted\"}";
-    static const char *const files[] = {"config.json", "model.safetensors"};
-    const attn_builtin *b = attn_builtins;
-    while (strcmp(b->name, description) != 0) b++;
-    const char *at = strstr(b->text, attention);
-    assert_non_null(at);
-    char path[400], target[600], here[300];
-    snprintf(path, sizeof path, "%s/attn.json", to);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fprintf(file, "%.*s%s%s", (int)(at - b->text), b->text, steps, at + strlen(attention));
-    assert_int_equal(fclose(file), 0);
-    assert_non_null(getcwd(here, sizeof here));
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(target, sizeof target, "%s/%s/%s", here, folder, files[i]);
-        snprintf(path, sizeof path, "%s/%s", to, files[i]);
-        assert_int_equal(symlink(target, path), 0);
-    }
-}
-
-static void remove_folder(const char *folder)
-{
-    static const char *const files[] = {"attn.json", "config.json", "model.safetensors"};
-    char path[400];
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
-        unlink(path);
-    }
-    rmdir(folder);
-}
-
-static void test_stepwise(void **state)
-{
-    (void)state;
-    static const char *const descriptions[FOLDERS] = {"vit.json", "deit.json"};
-    for (size_t f = 0; f < FOLDERS; f++) {
-        char folder[] = "/tmp/attn-test-XXXXXX";
-        assert_non_null(mkdtemp(folder));
-        write_stepwise(folders[f], descriptions[f], folder);
-        subject s = open_subject(folders[f]);
-        attn_model *steps = open_model(folder);
-        float expected[BATCH * CLASSES], logits[BATCH * CLASSES];
-        run_all(s.model, s.golden, (attn_session_options){0}, expected);
-        const attn_session_options ways[] = {
-            {0}, {.no_fusion = true}, {.keep_attention = true}, {.threads = 3, .no_fusion = true}};
-        for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
-            run_all(steps, s.golden, ways[w], logits);
-            assert_memory_equal(logits, expected, sizeof logits);
-            run_all(s.model, s.golden, ways[w], logits);
-            assert_memory_equal(logits, expected, sizeof logits);
-        }
-        attn_model_close(steps);
-        close_subject(&s);
-        remove_folder(folder);
     }
 }
 
@@ -279,9 +158,8 @@ static void test_shared_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_logits),       cmocka_unit_test(test_photo),
-        cmocka_unit_test(test_batches),      cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_levels),       cmocka_unit_test(test_stepwise),
+        cmocka_unit_test(test_outputs),
+        cmocka_unit_test(test_photo),
         cmocka_unit_test(test_shared_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

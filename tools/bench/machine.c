@@ -5,41 +5,22 @@
  * input
  *
  * ATTN_CPU chooses the instruction set, as it does for attn. */
-#include "tools/machine.h"
+#include "tools/bench/bench.h"
 
-#include "tools/cli.h"
+enum { MIB = 1 << 20 };
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-enum { MIB = 1 << 20, MAX_ROUNDS = 1000 };
-
-typedef struct options {
-    unsigned threads;
-    size_t rounds;
-    bool serve;
-    const attn_kernels *kernels;
-} options;
-
-static int compare_double(const void *a, const void *b)
+static double median_peak(attn_pool *pool, const bench_options *o, machine_unit unit)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median_peak(attn_pool *pool, const options *o, machine_unit unit)
-{
-    double rate[MAX_ROUNDS];
-    for (size_t i = 0; i < o->rounds; i++) rate[i] = machine_peak(pool, o->kernels->name, unit);
-    qsort(rate, o->rounds, sizeof *rate, compare_double);
-    return rate[o->rounds / 2];
+    bench_samples rate = {0};
+    for (size_t i = 0; i < o->rounds; i++)
+        bench_add(&rate, machine_peak(pool, o->kernels->name, unit));
+    return bench_median(&rate);
 }
 
 static double median_read(attn_pool *pool, const machine_memory *memory, size_t bytes,
-                          const options *o)
+                          const bench_options *o)
 {
-    double rate[MAX_ROUNDS];
+    bench_samples rate = {0};
     machine_read(pool, memory, bytes);
     for (size_t i = 0; i < o->rounds; i++) {
         /* A small set several times, so that the workers are awake. */
@@ -47,13 +28,12 @@ static double median_read(attn_pool *pool, const machine_memory *memory, size_t 
         double seconds = 0;
         for (size_t j = 0; j < passes; j++)
             seconds += (double)bytes / machine_read(pool, memory, bytes);
-        rate[i] = (double)(bytes * passes) / seconds;
+        bench_add(&rate, (double)(bytes * passes) / seconds);
     }
-    qsort(rate, o->rounds, sizeof *rate, compare_double);
-    return rate[o->rounds / 2];
+    return bench_median(&rate);
 }
 
-static void print_table(attn_pool *const *pool, size_t pools, const options *o)
+static void print_table(attn_pool *const *pool, size_t pools, const bench_options *o)
 {
     static const size_t sizes[] = {MIB / 2, 4 * MIB, 12 * MIB, 48 * MIB, 512 * MIB};
     printf("%-24s", o->kernels->name);
@@ -74,7 +54,7 @@ static void print_table(attn_pool *const *pool, size_t pools, const options *o)
 }
 
 /* A line of JSON for each line of input. */
-static void serve(attn_pool *pool, const options *o)
+static void serve(attn_pool *pool, const bench_options *o)
 {
     char line[256];
     while (fgets(line, sizeof line, stdin)) {
@@ -87,51 +67,31 @@ static void serve(attn_pool *pool, const options *o)
     }
 }
 
-static bool parse(int argc, char **argv, options *o)
-{
-    for (int i = 1; i < argc; i++) {
-        unsigned long number = i + 1 < argc ? strtoul(argv[i + 1], NULL, 10) : 0;
-        if (strcmp(argv[i], "--serve") == 0) {
-            o->serve = true;
-        } else if (strcmp(argv[i], "--threads") == 0 && number >= 1 && number <= 256) {
-            o->threads = (unsigned)number;
-            i++;
-        } else if (strcmp(argv[i], "--rounds") == 0 && number >= 1 && number <= MAX_ROUNDS) {
-            o->rounds = number;
-            i++;
-        } else {
-            return false;
-        }
-    }
-    return true;
-}
-
 int main(int argc, char **argv)
 {
-    options o = {.threads = attn_cpu_count(), .rounds = 21};
-    const char *problem = NULL;
+    bench_options o;
     attn_error err;
-    if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: %s [--serve] [--threads N] [--rounds N]\n", argv[0]);
-        return EXIT_USAGE;
+    bool serves = argc > 1 && strcmp(argv[1], "--serve") == 0;
+    if (serves) {
+        argv[1] = argv[0];
+        argc--;
+        argv++;
     }
-    o.kernels = attn_kernels_select(&problem);
-    if (!o.kernels) {
-        fprintf(stderr, "%s\n", problem);
-        return EXIT_BAD;
-    }
+    if (!bench_parse(&o, argc, argv, 21)) return EXIT_USAGE;
+    machine_watch watch = machine_watch_begin();
     attn_pool *pool[2] = {NULL, NULL};
     attn_status failed = attn_pool_open(&pool[0], o.threads, cli_memory(), &err);
-    if (!failed && !o.serve && o.threads > 1) {
+    if (!failed && !serves && o.threads > 1) {
         pool[1] = pool[0];
         failed = attn_pool_open(&pool[0], 1, cli_memory(), &err);
     }
     if (failed)
         cli_error(&err);
-    else if (o.serve)
+    else if (serves)
         serve(pool[0], &o);
     else
         print_table(pool, pool[1] ? 2 : 1, &o);
     for (int i = 0; i < 2; i++) attn_pool_close(pool[i], cli_memory());
+    machine_watch_note(&watch);
     return failed ? EXIT_BAD : EXIT_DONE;
 }
