@@ -56,7 +56,7 @@ static void run_model(const char *path, attn_precision precision, float *y)
     attn_tensor input = {ATTN_F32, 3, {3, 10, 15}, pixels}, out;
     attn_model_options options = {.precision = precision};
     attn_model *model;
-    attn_session *session;
+    attn_session *session = NULL;
     attn_error err;
     for (size_t i = 0; i < sizeof pixels / sizeof *pixels; i++) pixels[i] = sinf((float)i);
     if (attn_model_open(&model, path, &options, &err) ||
