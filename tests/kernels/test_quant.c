@@ -42,6 +42,7 @@ static double round_to(double a, int bits, int least)
 static float rounded(attn_panel_type type, float a)
 {
     if (isnan(a)) return NAN;
+    if (type == ATTN_PANEL_BF16_DOT && fabsf(a) < 0x1p-56f) return 0;
     if (type != ATTN_PANEL_F16) return (float)round_to((double)a, 8, -133);
     double b = round_to((double)a, 11, -24);
     return (float)(fabs(b) >= 65536 ? copysign(INFINITY, b) : b);
@@ -113,23 +114,18 @@ static float product_i8(const float *row, size_t k, size_t n, size_t j, float sc
     return (float)sum * row_scale * scale;
 }
 
-/* The order of BF16_DOT. With `flush` denormals are 0. */
-static float product_bf16(const float *row, size_t k, size_t n, size_t j, bool flush)
+/* The order of BF16_DOT. */
+static float product_bf16(const float *row, size_t k, size_t n, size_t j)
 {
     float sum = 0;
     for (size_t i = 0; i < k + k % 2; i++) {
         size_t at = i ^ 1;
-        if (at >= k) continue;
-        float a = rounded(ATTN_PANEL_BF16_DOT, row[at]), b = widened[at * n + j];
-        if (flush && fabsf(a) < 0x1p-126f) a = copysignf(0, a);
-        if (flush && fabsf(b) < 0x1p-126f) b = copysignf(0, b);
-        sum = fmaf(a, b, sum);
-        if (flush && fabsf(sum) < 0x1p-126f) sum = copysignf(0, sum);
+        if (at < k) sum = fmaf(rounded(ATTN_PANEL_BF16_DOT, row[at]), widened[at * n + j], sum);
     }
     return sum;
 }
 
-static void reference(const attn_gemm *g, const float *scale, bool flush)
+static void reference(const attn_gemm *g, const float *scale)
 {
     for (size_t i = 0; i < g->m; i++) {
         for (size_t j = 0; j < g->n; j++) {
@@ -137,7 +133,7 @@ static void reference(const attn_gemm *g, const float *scale, bool flush)
             if (g->type == ATTN_PANEL_I8)
                 a = product_i8(x + i * g->k, g->k, g->n, j, scale[j]);
             else if (g->type == ATTN_PANEL_BF16_DOT)
-                a = product_bf16(x + i * g->k, g->k, g->n, j, flush);
+                a = product_bf16(x + i * g->k, g->k, g->n, j);
             else
                 for (size_t k = 0; k < g->k; k++)
                     a = fmaf(x[i * g->k + k], widened[k * g->n + j], a);
@@ -181,9 +177,9 @@ static void check_product(attn_panel_type type, size_t m, size_t n, size_t k, un
     g.unary = unaries[round % COUNT(unaries)];
     if (round % 4 > 1) g.column_bias = residual;
     if (round % 5 > 2) g.residual = residual;
+    reference(&g, scale);
     FOR_LEVELS(kernels)
     {
-        reference(&g, scale, strcmp(kernels->name, "avx512bf16") == 0);
         size_t bytes = 0;
         int place = (int)(round % PLACES);
         assert_true(attn_packed_bytes(kernels, type, k, n, &bytes));

@@ -164,7 +164,8 @@ static void pin_task(void *arg, size_t task, size_t worker)
 static void pin_openmp(void *arg)
 {
     pin_job *job = arg;
-    pin_worker(job, atomic_fetch_add(&job->started, 1));
+    atomic_fetch_add(&job->started, 1);
+    pin_worker(job, dnnl_peer_thread());
 }
 #endif
 
@@ -522,6 +523,7 @@ int main(int argc, char **argv)
         for (size_t t = 0; o.type[type] && t < o.thread_counts; t++) {
             summary total[2] = {{{0}, {0}, {0}}};
             attn_pool *pool;
+            sched_setaffinity(0, sizeof cores, &cores); /* which a pool counts, and inherits */
             if (attn_pool_open(&pool, o.threads[t], cli_memory(), &err)) return cli_error(&err);
             pin(pool);
             for (size_t s = 0; s < o.shapes; s++)
