@@ -1,10 +1,12 @@
 #include "layers/grid.h"
 
+#include <stdbool.h>
+
 enum {
     TASKS_PER_WORKER = 4,
     TASK_PRODUCTS = 1 << 19, /* multiply-adds that take some microseconds */
     LEAST_ROWS = 8,          /* fewer cost as much: the panels have to be read */
-    MOST_ROW_PARTS = 64,
+    OWN_ROWS = 32,           /* of a worker, from which on it is given rows of its own */
 };
 
 static size_t divide_up(size_t a, size_t b)
@@ -25,19 +27,39 @@ static double duration(const attn_grid *g, size_t workers)
     return (double)divide_up(g->row_parts * g->panel_parts, workers) * rows * panels;
 }
 
+/* The best of the grids with these parts of rows and at most `tasks` tasks. */
+static attn_grid cut_panels(const attn_grid *whole, size_t row_parts, size_t tasks, size_t workers)
+{
+    attn_grid best = *whole;
+    best.row_parts = row_parts;
+    for (size_t n = 2; n <= whole->panels && n * row_parts <= tasks; n++) {
+        attn_grid g = best;
+        g.panel_parts = n;
+        if (duration(&g, workers) <= duration(&best, workers)) best = g;
+    }
+    return best;
+}
+
 attn_grid attn_cut_grid(size_t rows, size_t panels, size_t width, size_t k, size_t workers)
 {
-    attn_grid best = {rows, panels, 1, 1};
+    const attn_grid whole = {rows, panels, 1, 1};
     double products = most((double)rows, LEAST_ROWS) * (double)panels * (double)width * (double)k;
     double worth = products / TASK_PRODUCTS;
     size_t tasks = workers * TASKS_PER_WORKER;
-    if (workers == 1 || worth < 2) return best;
+    if (workers == 1 || worth < 2) return whole;
     if (worth < (double)tasks) tasks = (size_t)worth;
     if (tasks > workers) tasks -= tasks % workers;
-    /* Of equal cuts the one with the fewest parts of rows: each part reads all of its panels. */
-    for (size_t r = 1; r <= tasks && r <= rows && r <= MOST_ROW_PARTS; r++) {
-        attn_grid g = {rows, panels, r, tasks / r < panels ? tasks / r : panels};
-        if (duration(&g, workers) < 0.99 * duration(&best, workers)) best = g;
+    /* Each worker its own rows, which are in its cache from the layer before and stay there for the
+     * next; or, where these are few, its own panels, so that each is read once. */
+    attn_grid by_panels = cut_panels(&whole, 1, tasks, workers), by_rows = by_panels;
+    if (rows / workers >= OWN_ROWS && tasks >= workers)
+        by_rows = cut_panels(&whole, workers, tasks, workers);
+    bool better = duration(&by_rows, workers) < 1.03 * duration(&by_panels, workers);
+    attn_grid best = better ? by_rows : by_panels;
+    /* Panels may be too few for all. */
+    for (size_t r = 2; r <= tasks && r <= rows / LEAST_ROWS; r++) {
+        attn_grid g = cut_panels(&whole, r, tasks, workers);
+        if (duration(&g, workers) < 0.9 * duration(&best, workers)) best = g;
     }
     return best;
 }

@@ -152,7 +152,8 @@ ATTN_API void attn_session_close(attn_session *session);
 
 /* Names the data of input `name`; it is read by every attn_run that follows and must live so long.
  * The shape is the input's shape in the description, or that shape with one leading dimension
- * more: the batch, which all batched inputs share. `name` NULL: the model's only input.
+ * more: the batch, which all batched inputs share. `name` NULL: the model's only input,
+ * or the only one without a default.
  * `value` NULL: the input is set no more; its default stands for it, if the description has one.
  * Errors: no such input; rank or dtype do not fit (f32 inputs take any dtype, i32 inputs take i64,
  * i32, u8, bool). Sizes are compared by attn_prepare. */

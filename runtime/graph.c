@@ -86,6 +86,18 @@ static attn_status add_list(attn_builder *b, const cJSON *list, const char *plac
     return ATTN_OK;
 }
 
+const attn_port *attn_graph_only_input(const attn_graph *graph)
+{
+    const attn_port *only = NULL;
+    if (graph->inputs == 1) return graph->input;
+    for (size_t i = 0; i < graph->inputs; i++) {
+        if (graph->input[i].optional) continue;
+        if (only) return NULL;
+        only = &graph->input[i];
+    }
+    return only;
+}
+
 int attn_graph_symbol(const attn_graph *graph, const char *name)
 {
     for (size_t i = 0; i < graph->symbols; i++)

@@ -88,6 +88,9 @@ attn_status attn_graph_build(attn_graph *graph, const attn_graph_source *source,
 /* Fills graph->fused, once the weights are where they stay. */
 attn_status attn_graph_fuse(attn_graph *graph, attn_arena *arena, attn_error *err);
 
+/* The only input, or the only one without a default; NULL if that is none. */
+const attn_port *attn_graph_only_input(const attn_graph *graph);
+
 /* The symbolic dimension of that name, or -1. */
 int attn_graph_symbol(const attn_graph *graph, const char *name);
 

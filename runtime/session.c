@@ -70,12 +70,9 @@ static attn_status find_input(const attn_session *s, const char *name, size_t *i
                               attn_error *err)
 {
     const attn_graph *g = &s->model->graph;
-    if (!name && g->inputs == 1) {
-        *index = 0;
-        return ATTN_OK;
-    }
-    for (size_t i = 0; name && i < g->inputs; i++)
-        if (strcmp(g->input[i].name, name) == 0) {
+    const attn_port *only = attn_graph_only_input(g);
+    for (size_t i = 0; i < g->inputs; i++)
+        if (name ? strcmp(g->input[i].name, name) == 0 : &g->input[i] == only) {
             *index = i;
             return ATTN_OK;
         }

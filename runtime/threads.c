@@ -17,7 +17,10 @@
  * The caller sets task, arg and tasks and opens the region; a worker that sees it open joins by
  * adding itself to `active`; the caller closes it when no task is left to take, and returns when
  * nobody is active. A worker that wakes too late finds it closed and has touched nothing, so the
- * caller never waits for one that the system does not run. */
+ * caller never waits for one that the system does not run.
+ *
+ * The tasks are dealt out in equal shares of neighbours, one to each worker, so that from region to
+ * region a worker meets the rows that are in its cache; who is done helps the others. */
 enum { ACTIVE_MASK = 0xffff, OPEN = 0x10000, REGION = 0x20000, MAX_WORKERS = 256 };
 
 enum {
@@ -31,15 +34,20 @@ typedef struct worker {
     pthread_t thread;
 } worker;
 
+/* The tasks of a worker's share that nobody has taken yet. */
+typedef struct share {
+    _Alignas(64) atomic_size_t next;
+    size_t end;
+} share;
+
 struct attn_pool {
     _Alignas(64) atomic_uint_fast64_t state;
     atomic_bool stop;
     atomic_bool caller_sleeps;
     atomic_size_t sleepers;
-    _Alignas(64) atomic_size_t next; /* the next task to take */
-    _Alignas(64) attn_task task;     /* of the open region */
+    _Alignas(64) attn_task task; /* of the open region */
     void *arg;
-    size_t tasks;
+    share *share; /* [workers] */
     size_t bytes, workers, started;
     int pauses; /* 0 if there are more workers than cores */
     pthread_mutex_t lock;
@@ -95,10 +103,13 @@ static bool is_done(attn_pool *pool, uint64_t unused)
 
 static void take_tasks(attn_pool *pool, size_t index)
 {
-    for (;;) {
-        size_t i = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-        if (i >= pool->tasks) return;
-        pool->task(pool->arg, i, index);
+    for (size_t n = 0; n < pool->workers; n++) {
+        share *from = &pool->share[(index + n) % pool->workers];
+        for (;;) {
+            size_t i = atomic_fetch_add_explicit(&from->next, 1, memory_order_relaxed);
+            if (i >= from->end) break;
+            pool->task(pool->arg, i, index);
+        }
     }
 }
 
@@ -159,8 +170,11 @@ void attn_pool_run(void *opaque, size_t tasks, attn_task task, void *arg)
     }
     pool->task = task;
     pool->arg = arg;
-    pool->tasks = tasks;
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    for (size_t w = 0, at = 0; w < pool->workers; w++) {
+        atomic_store_explicit(&pool->share[w].next, at, memory_order_relaxed);
+        at += tasks / pool->workers + (w < tasks % pool->workers);
+        pool->share[w].end = at;
+    }
     /* Closed and nobody active: only the caller writes the word now. */
     atomic_fetch_add(&pool->state, REGION + OPEN);
     wake_workers(pool, tasks - 1);
@@ -197,11 +211,13 @@ attn_status attn_pool_open(attn_pool **out, unsigned threads, attn_memory *memor
 {
     *out = NULL;
     size_t workers = threads == 0 ? 1 : threads > MAX_WORKERS ? MAX_WORKERS : threads;
-    size_t bytes = sizeof(attn_pool) + workers * sizeof(worker);
+    size_t shares = workers * sizeof(share);
+    size_t bytes = shares + sizeof(attn_pool) + workers * sizeof(worker);
     void *p;
     ATTN_TRY(attn_alloc(memory, bytes, "the thread pool", &p, err));
-    attn_pool *pool = p;
-    *pool = (attn_pool){.bytes = bytes, .workers = workers};
+    attn_pool *pool = (void *)((char *)p + shares); /* both are made of whole cache lines */
+    *pool = (attn_pool){.bytes = bytes, .workers = workers, .share = p};
+    for (size_t i = 0; i < workers; i++) pool->share[i] = (share){.end = 0};
     pool->pauses = workers > attn_cpu_count() ? 0 : PAUSES;
     bool locked = pthread_mutex_init(&pool->lock, NULL) == 0;
     bool works = locked && pthread_cond_init(&pool->work, NULL) == 0;
@@ -216,7 +232,7 @@ attn_status attn_pool_open(attn_pool **out, unsigned threads, attn_memory *memor
     } else {
         if (works) pthread_cond_destroy(&pool->work);
         if (locked) pthread_mutex_destroy(&pool->lock);
-        attn_release(memory, pool, bytes);
+        attn_release(memory, p, bytes);
     }
     return attn_fail(err, ATTN_NO_MEMORY, "only %zu of %zu threads can be started", started,
                      workers);
@@ -233,7 +249,7 @@ void attn_pool_close(attn_pool *pool, attn_memory *memory)
     pthread_cond_destroy(&pool->done);
     pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->lock);
-    attn_release(memory, pool, pool->bytes);
+    attn_release(memory, pool->share, pool->bytes);
 }
 
 size_t attn_pool_workers(const attn_pool *pool)

@@ -133,10 +133,13 @@ static void print_model(const attn_model *m, const attn_plan *plan)
     printf("memory       %zu bytes of the model's own, weights packed for %s\n", m->memory.used,
            m->kernels->name);
     if (m->kept_name) printf("panels       %s: %zu bytes, mapped\n", m->kept_name, m->params.bytes);
-    for (size_t i = 0; i < m->graph.inputs; i++)
-        printf("input        %s %s %s\n", m->graph.input[i].name,
-               attn_dtype_name(m->graph.input[i].dtype),
-               port_shape(m, &m->graph.input[i], text, sizeof text));
+    for (size_t i = 0; i < m->graph.inputs; i++) {
+        const attn_port *port = &m->graph.input[i];
+        printf("input        %s %s %s", port->name, attn_dtype_name(port->dtype),
+               port_shape(m, port, text, sizeof text));
+        if (port->optional) printf(", default %g", port->fallback);
+        printf("\n");
+    }
     for (size_t i = 0; i < m->graph.outputs; i++)
         printf("output       %s%s\n", m->graph.output[i].name,
                m->graph.output[i].kind == ATTN_KIND_CLASSES ? " (classes)" : "");

@@ -80,9 +80,10 @@ static const attn_port *find_port(const attn_session *s, const char *text, cli_i
         input->value = text + length + 1;
         return &g->input[i];
     }
-    if (g->inputs == 1 && !(strchr(text, '=') && text[0] != '[' && !attn_file_exists(text))) {
+    const attn_port *only = attn_graph_only_input(g);
+    if (only && !(strchr(text, '=') && text[0] != '[' && !attn_file_exists(text))) {
         input->value = text;
-        return &g->input[0];
+        return only;
     }
     attn_fail(err, ATTN_BAD_ARGUMENT,
               "\"%.100s\" names no input of model \"%s\"; give NAME=VALUE, the first is \"%s\"",

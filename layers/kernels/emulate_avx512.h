@@ -28,6 +28,15 @@ static inline __m512 emulate_shuffle_ps(__m512 a, __m512 b, int from)
 #undef _mm512_shuffle_ps
 #define _mm512_shuffle_ps(a, b, from) emulate_shuffle_ps(a, b, from)
 
+static inline float emulate_cvtss_f32(__m512 a)
+{
+    float first;
+    memcpy(&first, &a, sizeof first);
+    return first;
+}
+#undef _mm512_cvtss_f32
+#define _mm512_cvtss_f32 emulate_cvtss_f32
+
 /* Elementwise from 16 elements of one type to 16 of another. */
 #define EMULATE_CONVERT(name, from_vector, from, to_vector, to)                                    \
     static inline to_vector name(from_vector a)                                                    \

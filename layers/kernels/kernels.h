@@ -54,9 +54,9 @@ typedef enum attn_binary {
 typedef enum attn_panel_type {
     ATTN_PANEL_F32,
     ATTN_PANEL_BF16, /* rounded to nearest even; widened to f32 exactly */
-    /* The panels of BF16, to the byte; x is rounded to bf16, too, and comes in quantised rows. The
-     * order is that of VDPBF16PS: k = 1, 0, 3, 2, 5, 4 ... The bits are the same on every level,
-     * but where a denormal is among x, w and the partial sums: avx512bf16 takes it as 0. */
+    /* As BF16, but x is rounded to bf16, too, and comes in quantised rows; what is below 2^-56, in
+     * x and in w, is taken as 0, so that no product and no sum is a denormal, which VDPBF16PS would
+     * flush. Its order holds everywhere: k = 1, 0, 3, 2, 5, 4 ... */
     ATTN_PANEL_BF16_DOT,
     ATTN_PANEL_F16, /* as BF16 */
     ATTN_PANEL_I8,  /* each column: integers -127 .. 127 times a scale; integer sums, so any order
@@ -113,7 +113,7 @@ typedef struct attn_kernels {
      * floats, SIZE_MAX on overflow. k > 0. */
     size_t (*row_bytes)(attn_panel_type type, size_t k);
     /* Makes such a row of x: [k]; row must not overlap x.
-     * BF16_DOT: x rounded to nearest even.
+     * BF16_DOT: x rounded to nearest even, 0 below 2^-56.
      * I8: q = round(x * 127 / max|x|), and the scale max|x| / 127. A row with NaN or infinity in it
      * makes NaN. */
     void (*quantize)(attn_panel_type type, void *row, const float *x, size_t k);

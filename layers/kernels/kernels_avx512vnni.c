@@ -22,6 +22,8 @@
 
 #include "layers/kernels/bf16.inc"
 
+#include "layers/kernels/gemv.inc"
+
 #include "layers/kernels/gemm.inc"
 
 #include "layers/kernels/table.inc"

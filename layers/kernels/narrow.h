@@ -38,6 +38,12 @@
 #include "layers/kernels/narrow_neon.h"
 #endif
 
+/* Values of BF16_DOT: a, but 0 where |a| < 2^-56. */
+VEC_INLINE V v_not_tiny(V a)
+{
+    return v_select(v_gt(v_set(0x1p-56f), v_abs(a)), v_zero(), a);
+}
+
 VEC_INLINE V v_round_bf16(V a)
 {
     V quiet = v_or(a, v_bits(0x400000)); /* the payload of a NaN may have been in the low half */

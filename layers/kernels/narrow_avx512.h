@@ -35,9 +35,9 @@ VEC_INLINE V v_load_f16(const uint16_t *p)
 VEC_INLINE void v_load_i4(const uint8_t *p, V *low, V *high)
 {
     __m512i a = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
-    __m512i eight = _mm512_set1_epi32(8);
-    *low = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_and_si512(a, _mm512_set1_epi32(15)), eight));
-    *high = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_srli_epi32(a, 4), eight));
+    V number = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+    *low = _mm512_permutexvar_ps(a, number); /* by the low 4 bits */
+    *high = _mm512_permutexvar_ps(_mm512_srli_epi32(a, 4), number);
 }
 VEC_INLINE VW vw_set(const void *p)
 {

@@ -340,6 +340,28 @@ class Example(Case):
         self.assertEqual(json.loads(self.good("run", model, "--in", "[-1,2]", "--json"))["outputs"]["y"]["data"],
                          [0, 2])
 
+    def test_defaults(self):
+        """What is not given is the default; the one that has none needs no name."""
+        self.path("m/attn.json", json.dumps({
+            "format": "attn/1", "name": "m", "symbols": {"s": {}},
+            "inputs": {"scale": {"shape": ["s"], "default": 2}, "x": {"shape": ["s"]}},
+            "graph": [{"layer": "mul", "in": ["x", "scale"], "out": "y"}], "outputs": {"y": {}}}))
+        model = self.path("m")
+
+        def run(*inputs):
+            given = [word for value in inputs for word in ("--in", value)]
+            return json.loads(self.good("run", model, *given, "--json"))["outputs"]["y"]["data"]
+
+        self.assertEqual(run("[3,4]"), [6, 8])
+        self.assertEqual(run("x=[[3,4],[5,6]]"), [[6, 8], [10, 12]])
+        self.assertEqual(run("[3,4]", "scale=[[1,10],[0,-1]]"), [[3, 40], [0, -4]])
+        self.bad("run", model, "--in", "scale=[1]", says='input "x" is not set')
+        self.assertIn("[s], default 2", self.good("inspect", model))
+        self.assertIn("= 2 2   scale", self.good("trace", model, "[3,4]"))
+        self.good("bench", model, "--input", "x=4", "--runs", "1")
+        self.good("bench", model, "--input", "x=4", "--input", "scale=5x4", "--runs", "1")
+        self.bad("bench", model, "--input", "scale=4", says='input "x" has the open dimension "s"')
+
     def test_explain(self):
         self.path("m/attn.json", json.dumps({
             "format": "attn/1", "name": "m", "inputs": {"x": {"shape": [4, 6]}},

@@ -10,7 +10,7 @@ is models/cifar10_cct); "input_ids", "attention_mask", "token_type_ids", "last_h
 whisper_tiny. vit_tiny and deit_tiny also have "photo_pixels" [3, 32, 32] and "photo_logits" [10], of
 photo.png through the folder's preprocessing (the PIL/NumPy path of transformers).
 
-After a change, `test_same_bits --print` gives the lines of tests/golden/models/bits.txt.
+After a change, `ninja update_bits` renews tests/golden/models/bits.txt.
 """
 
 from __future__ import annotations

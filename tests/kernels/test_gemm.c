@@ -66,7 +66,8 @@ static float *place_rows(int i, const float *x, size_t rows, size_t columns, siz
     return p;
 }
 
-enum { COLUMN_BIAS = 1, ROW_BIAS = 2, RESIDUAL = 4, IN_PLACE = 8, OPTIONS = 16 };
+/* MATRIX: w as it is, with gaps between its rows. */
+enum { COLUMN_BIAS = 1, ROW_BIAS = 2, RESIDUAL = 4, IN_PLACE = 8, MATRIX = 16, OPTIONS = 32 };
 
 static void check_gemm(size_t m, size_t n, size_t k, attn_unary unary, unsigned options, int kind)
 {
@@ -85,6 +86,7 @@ static void check_gemm(size_t m, size_t n, size_t k, attn_unary unary, unsigned 
     reference(&g, w, want);
 
     size_t ldx = k + draw() % 3, ldy = n + draw() % 3, ldr = n + draw() % 3;
+    size_t ldw = n + draw() % 3;
     int place = (int)(draw() % 2 ? FLUSH : draw() % PLACES);
     FOR_LEVELS(kernels)
     {
@@ -96,7 +98,12 @@ static void check_gemm(size_t m, size_t n, size_t k, attn_unary unary, unsigned 
         h.ldy = ldy;
         h.ldr = ldr;
         h.x = place_rows(0, x, m, k, ldx, place);
-        h.w = place_rows(1, packed, floats > 0, floats, floats, place);
+        if (options & MATRIX && ldw) {
+            h.w = place_rows(1, w, k, n, ldw, place);
+            h.ldw = ldw;
+        } else {
+            h.w = place_rows(1, packed, floats > 0, floats, floats, place);
+        }
         if (g.column_bias) h.column_bias = place_rows(2, columns, n > 0, n, n, place);
         if (g.row_bias) h.row_bias = place_rows(3, rows, m > 0, m, m, place);
         if (g.residual) h.residual = place_rows(4, residual, m, n, ldr, place);
@@ -152,6 +159,14 @@ static void test_extremes(void **state)
     check_gemm(50, 17, 3000, ATTN_IDENTITY, 0, ORDINARY);
     check_gemm(3, 5, 17000, ATTN_IDENTITY, 0, ORDINARY);
     check_gemm(20, 5, 17000, ATTN_IDENTITY, ROW_BIAS, ORDINARY);
+    static const size_t ks[] = {511, 512, 513, 1023, 1024, 1025}; /* around the blocks of k ... */
+    static const size_t ms[] = {1, 14, 237, 238, 239, 240, 241, 253}; /* ... and of rows */
+    for (size_t i = 0; i < COUNT(ks); i++)
+        for (size_t j = 0; j < COUNT(ms); j++)
+            check_gemm(ms[j], 1 + draw() % 20, ks[i], ATTN_IDENTITY,
+                       COLUMN_BIAS | (j % 2 ? MATRIX : RESIDUAL), ORDINARY);
+    for (size_t n = 1; n < MAX_COLUMNS; n += 3)
+        check_gemm(1 + n % 4, n, 40, ATTN_IDENTITY, MATRIX, ORDINARY);
     for (size_t n = 60; n < MAX_COLUMNS; n += 7)
         check_gemm(1, n, 50, ATTN_GELU, COLUMN_BIAS | RESIDUAL | IN_PLACE, SPECIAL);
     mem = small;

@@ -1,27 +1,34 @@
-/* Panels of BF16, F16, I8 and I4 of every level against their definition in kernels.h and
+/* Panels of every type, of every level, against their definition in kernels.h and
  * panels.inc, computed here: bit for bit. */
 #include "tests/kernels/kernels_test.h"
 
-#define MAX_M 20
 #define MAX_N 150
 #define MAX_K 600
-#define SIZE (MAX_K * MAX_N)
+#define SMALL 20000 /* floats of one operand */
+#define LARGE (MAX_K * MAX_N + 4096)
 
-static guarded mem[6];
+static guarded small[6], large[6], *mem = small;
 static float *x, *w, *widened, *want, *residual;
 
 static int setup(void **state)
 {
-    for (size_t i = 0; i < COUNT(mem); i++) mem[i] = guarded_new(SIZE + 4096);
+    for (size_t i = 0; i < COUNT(small); i++) {
+        small[i] = guarded_new(SMALL);
+        large[i] = guarded_new(LARGE);
+    }
     float **all[] = {&x, &w, &widened, &want, &residual};
-    for (size_t i = 0; i < COUNT(all); i++) assert_non_null(*all[i] = malloc(SIZE * sizeof(float)));
+    for (size_t i = 0; i < COUNT(all); i++)
+        assert_non_null(*all[i] = malloc(LARGE * sizeof(float)));
     return print_levels(state);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < COUNT(mem); i++) guarded_free(&mem[i]);
+    for (size_t i = 0; i < COUNT(small); i++) {
+        guarded_free(&small[i]);
+        guarded_free(&large[i]);
+    }
     float *all[] = {x, w, widened, want, residual};
     for (size_t i = 0; i < COUNT(all); i++) free(all[i]);
     return 0;
@@ -42,6 +49,8 @@ static double round_to(double a, int bits, int least)
 static float rounded(attn_panel_type type, float a)
 {
     if (isnan(a)) return NAN;
+    if (type == ATTN_PANEL_F32) return a;
+    if (type == ATTN_PANEL_BF16_DOT && fabsf(a) < 0x1p-56f) return 0;
     if (type != ATTN_PANEL_F16) return (float)round_to((double)a, 8, -133);
     double b = round_to((double)a, 11, -24);
     return (float)(fabs(b) >= 65536 ? copysign(INFINITY, b) : b);
@@ -113,23 +122,18 @@ static float product_i8(const float *row, size_t k, size_t n, size_t j, float sc
     return (float)sum * row_scale * scale;
 }
 
-/* The order of BF16_DOT. With `flush` denormals are 0. */
-static float product_bf16(const float *row, size_t k, size_t n, size_t j, bool flush)
+/* The order of BF16_DOT. */
+static float product_bf16(const float *row, size_t k, size_t n, size_t j)
 {
     float sum = 0;
     for (size_t i = 0; i < k + k % 2; i++) {
         size_t at = i ^ 1;
-        if (at >= k) continue;
-        float a = rounded(ATTN_PANEL_BF16_DOT, row[at]), b = widened[at * n + j];
-        if (flush && fabsf(a) < 0x1p-126f) a = copysignf(0, a);
-        if (flush && fabsf(b) < 0x1p-126f) b = copysignf(0, b);
-        sum = fmaf(a, b, sum);
-        if (flush && fabsf(sum) < 0x1p-126f) sum = copysignf(0, sum);
+        if (at < k) sum = fmaf(rounded(ATTN_PANEL_BF16_DOT, row[at]), widened[at * n + j], sum);
     }
     return sum;
 }
 
-static void reference(const attn_gemm *g, const float *scale, bool flush)
+static void reference(const attn_gemm *g, const float *scale)
 {
     for (size_t i = 0; i < g->m; i++) {
         for (size_t j = 0; j < g->n; j++) {
@@ -137,12 +141,13 @@ static void reference(const attn_gemm *g, const float *scale, bool flush)
             if (g->type == ATTN_PANEL_I8)
                 a = product_i8(x + i * g->k, g->k, g->n, j, scale[j]);
             else if (g->type == ATTN_PANEL_BF16_DOT)
-                a = product_bf16(x + i * g->k, g->k, g->n, j, flush);
+                a = product_bf16(x + i * g->k, g->k, g->n, j);
             else
                 for (size_t k = 0; k < g->k; k++)
                     a = fmaf(x[i * g->k + k], widened[k * g->n + j], a);
             a *= g->scale;
             if (g->column_bias) a += g->column_bias[j];
+            if (g->row_bias) a += g->row_bias[i];
             want[i * g->n + j] = a;
         }
     }
@@ -154,69 +159,174 @@ static void reference(const attn_gemm *g, const float *scale, bool flush)
 
 static const char *const types[ATTN_PANEL_TYPES] = {"f32", "bf16", "bf16_dot", "f16", "i8", "i4"};
 
+/* In mem[1], whose guards are checked. */
 static char *quantised_rows(const attn_kernels *kernels, attn_panel_type type, size_t m, size_t k,
                             int place)
 {
-    size_t bytes = kernels->row_bytes(type, k);
+    size_t bytes = kernels->row_bytes(type, k), floats = m * bytes / sizeof(float);
     assert_true(bytes > 0 && bytes % 64 == 0);
-    char *rows = (char *)guarded_place(&mem[1], m * bytes / sizeof(float), place);
+    char *rows = (char *)guarded_place(&mem[1], floats, place);
     for (size_t i = 0; i < m; i++) {
         float *row = guarded_copy(&mem[2], x + i * k, k, place);
         kernels->quantize(type, rows + i * bytes, row, k);
     }
+    guarded_check("quantize", kernels, &mem[1], (float *)(void *)rows, floats);
     return rows;
 }
 
-static void check_product(attn_panel_type type, size_t m, size_t n, size_t k, unsigned round,
-                          int kind)
+/* Rows of `columns` floats with canaries between them. */
+static float *place_rows(guarded *memory, const float *from, size_t rows, size_t columns,
+                         size_t stride, int place)
 {
-    static const attn_unary unaries[] = {ATTN_IDENTITY, ATTN_GELU, ATTN_RELU};
+    float *p = guarded_place(memory, rows ? (rows - 1) * stride + columns : 0, place);
+    for (size_t r = 0; r < rows && columns; r++)
+        memcpy(p + r * stride, from + r * columns, columns * sizeof(float));
+    return p;
+}
+
+enum { COLUMN_BIAS = 1, ROW_BIAS = 2, RESIDUAL = 4, IN_PLACE = 8, OPTIONS = 16 };
+
+/* The operands of g on one level, and the product. */
+static void run_product(const attn_kernels *kernels, attn_gemm g, unsigned options, int place)
+{
+    size_t bytes = 0, ldy = g.n + draw() % 3, k = g.k, room;
+    assert_true(attn_packed_bytes(kernels, g.type, k, g.n, &bytes));
+    room = (bytes + 3) / 4;
+    char *packed = (char *)guarded_place(&mem[0], room, place);
+    kernels->pack(g.type, packed, w, k, g.n, g.n, 1);
+    guarded_check("pack", kernels, &mem[0], (float *)(void *)packed, room);
+    g.w = packed;
+    if (k && kernels->row_bytes(g.type, k)) {
+        g.rows = quantised_rows(kernels, g.type, g.m, k, place);
+        g.x = NULL;
+    } else {
+        g.ldx = k + draw() % 3;
+        g.x = place_rows(&mem[1], x, g.m, k, g.ldx, place);
+    }
+    if (g.column_bias) g.column_bias = guarded_copy(&mem[2], residual, g.n, place);
+    if (g.row_bias) g.row_bias = guarded_copy(&mem[5], residual, g.m, place);
+    g.ldy = ldy;
+    if (options & IN_PLACE && g.residual) {
+        g.residual = g.y = place_rows(&mem[3], residual, g.m, g.n, ldy, place);
+        g.ldr = ldy;
+    } else {
+        g.y = guarded_place(&mem[3], (g.m - 1) * ldy + g.n, place);
+        g.ldr = g.n + draw() % 3;
+        if (g.residual) g.residual = place_rows(&mem[4], residual, g.m, g.n, g.ldr, place);
+    }
+    kernels->gemm(&g);
+    for (size_t i = 0; i < g.m * g.n; i++) {
+        float got = g.y[i / g.n * ldy + i % g.n];
+        if (!same(got, want[i]))
+            fail_msg("%s, %s, [%zu, %zu] x [%zu, %zu], unary %d, options %u: y[%zu, %zu] is %a, "
+                     "not %a",
+                     kernels->name, types[g.type], g.m, k, k, g.n, (int)g.unary, options, i / g.n,
+                     i % g.n, (double)got, (double)want[i]);
+    }
+    guarded_check_rows(types[g.type], kernels, &mem[3], g.y, g.m, g.n, ldy);
+}
+
+static void check_product(attn_panel_type type, size_t m, size_t n, size_t k, attn_unary unary,
+                          unsigned options, int kind)
+{
     float scale[MAX_N];
     draw_values(x, m * k, kind);
     draw_values(w, k * n, kind);
     draw_values(residual, m * n, kind);
     define(type, k, n, scale);
-    attn_gemm g = {.m = m, .n = n, .k = k, .x = x, .ldx = k, .type = type, .ldr = n};
-    g.scale = round % 2 ? 0.75f : 1;
-    g.unary = unaries[round % COUNT(unaries)];
-    if (round % 4 > 1) g.column_bias = residual;
-    if (round % 5 > 2) g.residual = residual;
-    FOR_LEVELS(kernels)
-    {
-        reference(&g, scale, strcmp(kernels->name, "avx512bf16") == 0);
-        size_t bytes = 0;
-        int place = (int)(round % PLACES);
-        assert_true(attn_packed_bytes(kernels, type, k, n, &bytes));
-        attn_gemm h = g;
-        char *packed = (char *)guarded_place(&mem[0], (bytes + 3) / 4, place);
-        kernels->pack(type, packed, w, k, n, n, 1);
-        guarded_check("pack", kernels, &mem[0], (float *)(void *)packed, (bytes + 3) / 4);
-        h.w = packed;
-        if (kernels->row_bytes(type, k))
-            h.rows = quantised_rows(kernels, type, m, k, place);
-        else
-            h.x = guarded_copy(&mem[1], x, m * k, place);
-        h.y = guarded_place(&mem[3], m * n, place);
-        h.ldy = n;
-        kernels->gemm(&h);
-        check_same(types[type], kernels, h.y, want, m * n);
-        guarded_check(types[type], kernels, &mem[3], h.y, m * n);
-    }
+    attn_gemm g = {.m = m, .n = n, .k = k, .type = type, .scale = 1, .unary = unary};
+    if (options & ROW_BIAS) g.scale = 0.75f;
+    g.column_bias = options & COLUMN_BIAS ? residual : NULL;
+    g.row_bias = options & ROW_BIAS ? residual : NULL;
+    g.residual = options & RESIDUAL ? residual : NULL;
+    reference(&g, scale);
+    int place = (int)(draw() % 2 ? FLUSH : draw() % PLACES);
+    FOR_LEVELS(kernels) run_product(kernels, g, options, place);
 }
 
+static void check_shape(attn_panel_type type, size_t m, size_t n, size_t k)
+{
+    static const attn_unary unaries[] = {ATTN_IDENTITY, ATTN_IDENTITY, ATTN_GELU, ATTN_RELU};
+    check_product(type, m, n, k, unaries[draw() % COUNT(unaries)], draw() % OPTIONS,
+                  draw() % 4 ? ORDINARY : (int)(draw() % VALUE_KINDS));
+}
+
+/* Every number of rows of a tile and of two, every tail of a panel and of the panels that one row
+ * takes at a time, every k around a group, and around the blocks. */
 static void test_products(void **state)
 {
     (void)state;
-    static const size_t ms[] = {1, 2, 5, 6, 7, 13, 20}, ns[] = {1, 15, 16, 33, 64, 65, 130},
-                        ks[] = {1, 2, 3, 31, 32, 33, 64, 65, 257, 600};
-    unsigned round = 0;
-    for (int type = ATTN_PANEL_BF16; type < ATTN_PANEL_TYPES; type++)
-        for (size_t i = 0; i < COUNT(ms); i++)
-            for (size_t j = 0; j < COUNT(ns); j++)
-                for (size_t l = 0; l < COUNT(ks); l++, round++)
-                    if (round % 3 == 0 || l == COUNT(ks) - 1)
-                        check_product((attn_panel_type)type, ms[i], ns[j], ks[l], round,
-                                      round % 7 == 0 ? ANY_BITS : ORDINARY);
+    static const size_t ns[] = {1,  2,  7,  8,  9,  15, 16, 17,  31,  32,  33,
+                                47, 48, 63, 64, 65, 95, 97, 127, 128, 130, 149};
+    static const size_t ks[] = {1, 2, 3, 4, 5, 31, 32, 33, 64, 65};
+    static const size_t long_ks[] = {127, 255, 256, 257, 300, 511, 512, 513, 600};
+    for (int t = 0; t < ATTN_PANEL_TYPES; t++) {
+        attn_panel_type type = (attn_panel_type)t;
+        for (size_t m = 1; m <= 29; m++)
+            for (size_t i = 0; i < 6; i++)
+                check_shape(type, m, ns[draw() % COUNT(ns)], ks[draw() % COUNT(ks)]);
+        for (size_t i = 0; i < COUNT(ns); i++)
+            for (size_t m = 1; m < 17; m += m < 3 ? 1 : 6)
+                check_shape(type, m, ns[i], ks[draw() % COUNT(ks)]);
+        for (size_t k = 0; k <= 70; k++)
+            for (size_t m = 1; m < 17; m += 5) check_shape(type, m, ns[draw() % COUNT(ns)], k);
+        mem = large;
+        for (size_t i = 0; i < COUNT(long_ks); i++)
+            for (size_t m = 1; m < 32; m += 15) check_shape(type, m, 1 + draw() % 140, long_ks[i]);
+        mem = small;
+    }
+}
+
+/* Every end of a product. */
+static void test_options(void **state)
+{
+    (void)state;
+    for (int t = 0; t < ATTN_PANEL_TYPES; t++)
+        for (unsigned options = 0; options < OPTIONS; options++)
+            for (int op = 0; op < ATTN_UNARY_COUNT; op++)
+                check_product((attn_panel_type)t, 1 + draw() % 15, 1 + draw() % 70, 1 + draw() % 40,
+                              (attn_unary)op, options, (int)(draw() % VALUE_KINDS));
+}
+
+/* A row gives the same alone and among others, wherever it stands. */
+static void test_rows_alone(void **state)
+{
+    (void)state;
+    enum { M = 33, N = 150, K = 131 };
+    float *y = want, *alone = residual;
+    draw_values(x, M * K, ORDINARY);
+    draw_values(w, K * N, ORDINARY);
+    FOR_LEVELS(kernels)
+    {
+        for (int t = 0; t < ATTN_PANEL_TYPES; t++) {
+            attn_panel_type type = (attn_panel_type)t;
+            size_t bytes = 0, row = kernels->row_bytes(type, K);
+            assert_true(attn_packed_bytes(kernels, type, K, N, &bytes));
+            char *packed = aligned_alloc(64, (bytes + 63) / 64 * 64), *rows = NULL;
+            kernels->pack(type, packed, w, K, N, N, 1);
+            if (row) assert_non_null(rows = aligned_alloc(64, M * row));
+            for (size_t i = 0; i < M && row; i++)
+                kernels->quantize(type, rows + i * row, x + i * K, K);
+            attn_gemm g = {.m = M, .n = N, .k = K, .x = x, .ldx = K, .rows = rows, .type = type};
+            g.w = packed;
+            g.y = y;
+            g.ldy = N;
+            g.scale = 1;
+            kernels->gemm(&g);
+            for (size_t m = 1; m < M; m += 2) {
+                for (size_t first = 0; first + m <= M; first += m) {
+                    g.m = m;
+                    g.x = x + first * K;
+                    g.rows = row ? rows + first * row : NULL;
+                    g.y = alone;
+                    kernels->gemm(&g);
+                    check_same(types[type], kernels, alone, y + first * N, m * N);
+                }
+            }
+            free(packed);
+            free(rows);
+        }
+    }
 }
 
 /* What was packed, widened and packed again is the same, to the bit. */
@@ -299,10 +409,9 @@ static void test_extremes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_products),
-        cmocka_unit_test(test_again),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_products),   cmocka_unit_test(test_options),
+        cmocka_unit_test(test_rows_alone), cmocka_unit_test(test_again),
+        cmocka_unit_test(test_sizes),      cmocka_unit_test(test_extremes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,20 +1,36 @@
 /* The same bits everywhere: every case of tests/golden/layers.json gives the same bytes in every
- * instruction set of this machine, on 1 and 4 threads, and item by item as in a batch; with f32,
- * f16, int8 and int4 matrices. */
+ * instruction set of this machine, on 1 to 4 threads, and item by item as in a batch; with f32,
+ * bf16, f16, int8 and int4 matrices. One hash over all cases is that of every other machine, too.
+ *
+ * `test_bits --print` gives a hash for each case, made at the scalar level, and those of all cases,
+ * the lines of tests/golden/layers_bits.txt. They were made when test_golden, which compares the
+ * same cases with PyTorch, passed. A change of the arithmetic that is meant to change bits needs
+ * new ones, made in the same way: `ninja update_bits`. */
 #define _XOPEN_SOURCE 700
 
-#include "tests/check.h"
+#include "tests/bits.h"
+#include "tests/layers/case_folder.h"
 
 #include "runtime/session.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 enum { MAX_PORTS = 16, ALL_ITEMS = -1 };
 
 #define WEIGHTS "tests/golden/layers.safetensors"
+#define HASHES "tests/golden/layers_bits.txt"
+
+static const struct {
+    const char *name;
+    attn_precision precision;
+} precisions[] = {{"f32", ATTN_AS_FILE},
+                  {"bf16", ATTN_IN_BF16},
+                  {"f16", ATTN_IN_F16},
+                  {"int8", ATTN_IN_INT8},
+                  {"int4", ATTN_IN_INT4}};
+
+enum { PRECISIONS = sizeof precisions / sizeof *precisions };
+
+static uint64_t all[PRECISIONS]; /* hashes of all cases */
+static bool only_print;
 
 static attn_weights golden;
 static size_t compared;
@@ -108,15 +124,20 @@ static bool same(const result *want, const result *have, size_t batch, long one)
 static const char *const names[ATTN_CPU_LEVELS] = {"scalar", "neon",       "avx2",
                                                    "avx512", "avx512vnni", "avx512bf16"};
 
-static bool check_precision(const char *folder, const cJSON *item, attn_precision precision)
+static bool check_precision(const char *folder, const cJSON *item, size_t which)
 {
     const char *name = attn_json_get(item, "name")->valuestring;
+    attn_precision precision = precisions[which].precision;
     result want, have;
     bool good = true;
+    uint64_t hash = BITS_START;
     size_t batch = run(folder, item, precision, "scalar", 1, ALL_ITEMS, &want);
+    for (size_t i = 0; i < want.outputs; i++) hash = bits_hash(hash, want.data[i], want.bytes[i]);
+    all[which] = bits_hash(all[which], &hash, sizeof hash);
+    if (only_print) bits_print(name, precisions[which].name, hash);
     for (int level = 0; level < ATTN_CPU_LEVELS; level++) {
-        if (!attn_kernels_level((attn_cpu_level)level)) continue;
-        for (unsigned threads = 1; threads <= 4; threads += 3) {
+        if (!attn_kernels_level((attn_cpu_level)level) || only_print) continue;
+        for (unsigned threads = 1; threads <= 4; threads++) {
             long last = threads == 1 ? (long)batch : 0;
             for (long one = ALL_ITEMS; one < last; one++) {
                 run(folder, item, precision, names[level], threads, one, &have);
@@ -135,36 +156,22 @@ static bool check_precision(const char *folder, const cJSON *item, attn_precisio
 
 static bool check_case(const cJSON *item)
 {
-    static const attn_precision precisions[] = {ATTN_AS_FILE, ATTN_IN_BF16, ATTN_IN_F16,
-                                                ATTN_IN_INT8, ATTN_IN_INT4};
-    char folder[] = "/tmp/attn_bits_XXXXXX", file[64], link[64], here[512];
+    const cJSON *description = attn_json_get(item, "description");
+    case_folder folder;
     bool good = true;
-    assert_non_null(mkdtemp(folder));
-    snprintf(file, sizeof file, "%s/attn.json", folder);
-    snprintf(link, sizeof link, "%s/model.safetensors", folder);
-    FILE *f = fopen(file, "w");
-    assert_non_null(f);
-    char *text = cJSON_PrintUnformatted(attn_json_get(item, "description"));
-    fputs(text, f);
-    fclose(f);
+    case_folder_make(&folder, description, &golden);
     /* The other precisions only where a matrix has one. */
+    char *text = cJSON_PrintUnformatted(description);
     bool matrices = strstr(text, "\"linear\"") || strstr(text, "\"patch_embed\"");
     cJSON_free(text);
-    assert_non_null(getcwd(here, sizeof here - sizeof WEIGHTS - 1));
-    strcat(here, "/" WEIGHTS);
-    assert_int_equal(symlink(here, link), 0);
-
-    for (size_t i = 0; i < (matrices ? sizeof precisions / sizeof *precisions : 1); i++)
-        good = check_precision(folder, item, precisions[i]) && good;
-    unlink(file);
-    unlink(link);
-    rmdir(folder);
+    for (size_t i = 0; i < (matrices ? PRECISIONS : 1); i++)
+        good = check_precision(folder.path, item, i) && good;
+    case_folder_remove(&folder);
     return good;
 }
 
-static void bits_are_the_same(void **state)
+static size_t check_cases(void)
 {
-    (void)state;
     cJSON *cases;
     attn_memory memory;
     attn_error err = {0};
@@ -173,19 +180,35 @@ static void bits_are_the_same(void **state)
     if (attn_json_read("tests/golden/layers.json", &cases, &err) ||
         attn_weights_open(&golden, WEIGHTS, &memory, &err))
         fail_msg("%s", err.text);
+    for (size_t i = 0; i < PRECISIONS; i++) all[i] = BITS_START;
     for (const cJSON *item = cases->child; item; item = item->next) bad += !check_case(item);
+    attn_weights_close(&golden);
+    cJSON_Delete(cases);
+    return bad;
+}
+
+static void bits_are_the_same(void **state)
+{
+    (void)state;
+    size_t bad = check_cases();
     for (int level = 0; level < ATTN_CPU_LEVELS; level++)
         if (!attn_kernels_level((attn_cpu_level)level))
             print_message("SKIP level %s: not of this build, or not of this processor\n",
                           names[level]);
     print_message("%zu outputs compared, %zu cases with other bits\n", compared, bad);
     assert_int_equal(bad, 0);
-    attn_weights_close(&golden);
-    cJSON_Delete(cases);
+    for (size_t i = 0; i < PRECISIONS; i++)
+        bits_check(HASHES, "layers", precisions[i].name, all[i]);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    only_print = argc == 2 && strcmp(argv[1], "--print") == 0;
+    if (only_print) {
+        check_cases();
+        for (size_t i = 0; i < PRECISIONS; i++) bits_print("layers", precisions[i].name, all[i]);
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bits_are_the_same),
     };

@@ -3,48 +3,13 @@
  * tests/golden/make_*.py from PyTorch and NumPy in float64. */
 #define _XOPEN_SOURCE 700
 
-#include "tests/check.h"
+#include "tests/layers/case_folder.h"
 
 #include "runtime/session.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 enum { MAX_CASE_INPUTS = 16 };
-
-/* A model folder of its own, made for one case: the description, and a link to the weights. */
-typedef struct folder {
-    char path[64], description[96], weights[96];
-} folder;
-
-static void make_folder(folder *f, const cJSON *description, const char *weights)
-{
-    snprintf(f->path, sizeof f->path, "/tmp/attn_golden_XXXXXX");
-    assert_non_null(mkdtemp(f->path));
-    snprintf(f->description, sizeof f->description, "%s/attn.json", f->path);
-    snprintf(f->weights, sizeof f->weights, "%s/model.safetensors", f->path);
-    char *text = cJSON_Print(description), here[512];
-    FILE *file = fopen(f->description, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
-    cJSON_free(text);
-    if (!weights) return;
-    assert_non_null(getcwd(here, sizeof here - 100));
-    strcat(here, "/");
-    strcat(here, weights);
-    assert_int_equal(symlink(here, f->weights), 0);
-}
-
-static void remove_folder(const folder *f)
-{
-    unlink(f->description);
-    unlink(f->weights);
-    rmdir(f->path);
-}
 
 static attn_tensor tensor_of(const attn_weight *w, void **copy)
 {
@@ -87,7 +52,7 @@ static bool output_matches(const char *name, const attn_tensor *have, const attn
 }
 
 /* Runs one case with these options and compares the outputs. */
-static bool run_case(const cJSON *item, const attn_weights *golden, const char *weights,
+static bool run_case(const cJSON *item, const attn_weights *golden,
                      const attn_session_options *options)
 {
     const char *name = attn_json_get(item, "name")->valuestring;
@@ -98,9 +63,9 @@ static bool run_case(const cJSON *item, const attn_weights *golden, const char *
     void *data[MAX_CASE_INPUTS] = {0};
     size_t inputs = 0;
     bool good = true;
-    folder f;
+    case_folder f;
     char key[256];
-    make_folder(&f, attn_json_get(item, "description"), weights);
+    case_folder_make(&f, attn_json_get(item, "description"), golden);
     good = !attn_model_open(&model, f.path, NULL, &err) &&
            !attn_session_open(&session, model, options, &err);
     for (const cJSON *in = attn_json_get(item, "inputs")->child; in && good; in = in->next) {
@@ -123,7 +88,7 @@ static bool run_case(const cJSON *item, const attn_weights *golden, const char *
     attn_session_close(session);
     attn_model_close(model);
     for (size_t i = 0; i < inputs; i++) free(data[i]);
-    remove_folder(&f);
+    case_folder_remove(&f);
     return good;
 }
 
@@ -147,7 +112,7 @@ static void check_file(const char *family)
     };
     for (const cJSON *item = cases->child; item; item = item->next, count++)
         for (size_t o = 0; o < 3; o++)
-            if (!run_case(item, &golden, weights, &options[o])) {
+            if (!run_case(item, &golden, &options[o])) {
                 bad++;
                 break;
             }
@@ -173,16 +138,14 @@ static void attention_matches_the_reference(void **state)
 /* ---- what must be refused ------------------------------------------------------------------ */
 
 /* Opens the description and plans it for inputs of the case's shapes. */
-static attn_status try_case(const cJSON *item, attn_error *err)
+static attn_status try_case(const cJSON *item, const attn_weights *golden, attn_error *err)
 {
     attn_model *model = NULL;
     attn_session *session = NULL;
     const attn_session_options options = {.threads = 1};
     static float zeros[1 << 20];
-    folder f;
-    make_folder(
-        &f, attn_json_get(item, "description"),
-        access("tests/golden/layers.safetensors", R_OK) ? NULL : "tests/golden/layers.safetensors");
+    case_folder f;
+    case_folder_make(&f, attn_json_get(item, "description"), golden);
     attn_status status = attn_model_open(&model, f.path, NULL, err);
     if (!status) status = attn_session_open(&session, model, &options, err);
     const cJSON *inputs = attn_json_get(item, "inputs");
@@ -197,19 +160,24 @@ static attn_status try_case(const cJSON *item, attn_error *err)
     if (!status) status = attn_prepare(session, err);
     attn_session_close(session);
     attn_model_close(model);
-    remove_folder(&f);
+    case_folder_remove(&f);
     return status;
 }
 
 static void check_errors(const char *path)
 {
     cJSON *cases;
+    attn_weights golden;
+    attn_memory memory;
     attn_error err = {0};
     size_t count = 0, bad = 0;
-    if (attn_json_read(path, &cases, &err)) fail_msg("%s", err.text);
+    attn_memory_init(&memory, NULL, 0);
+    if (attn_json_read(path, &cases, &err) ||
+        attn_weights_open(&golden, "tests/golden/layers.safetensors", &memory, &err))
+        fail_msg("%s", err.text);
     for (const cJSON *item = cases->child; item; item = item->next, count++) {
         err = (attn_error){0};
-        bool good = try_case(item, &err) != ATTN_OK;
+        bool good = try_case(item, &golden, &err) != ATTN_OK;
         for (const cJSON *part = attn_json_get(item, "error")->child; part && good;
              part = part->next)
             good = strstr(err.text, part->valuestring) != NULL;
@@ -223,6 +191,7 @@ static void check_errors(const char *path)
     print_message("%s: %zu cases, %zu not refused as they should be\n", path, count, bad);
     assert_int_equal(bad, 0);
     assert_true(count >= 40);
+    attn_weights_close(&golden);
     cJSON_Delete(cases);
 }
 

@@ -67,13 +67,18 @@ static inline golden *read_golden(const char *file)
     return g;
 }
 
-static inline attn_model *open_model(const char *path)
+static inline attn_model *open_model_in(const char *path, attn_precision precision)
 {
     attn_error err;
     attn_model *model;
-    const attn_model_options options = {.allocator = &counted};
+    const attn_model_options options = {.allocator = &counted, .precision = precision};
     if (attn_model_open(&model, path, &options, &err)) fail_msg("%s", err.text);
     return model;
+}
+
+static inline attn_model *open_model(const char *path)
+{
+    return open_model_in(path, ATTN_AS_FILE);
 }
 
 static inline attn_session *open_session(const attn_model *model, attn_session_options options)

@@ -1,57 +1,49 @@
 /* The same bits, whole models: every instruction set that this processor has, times 1 to 4 threads,
- * times batches of 1, 3 and 8, times fused and layer by layer; some of these with attention spelled
- * as three layers. What they give is compared byte by byte, and by its hash with
- * tests/golden/models/bits.txt: that file is the same for all machines, so it also holds x86 and
- * ARM together.
+ * times batches of 1, 3 and 8, times fused and layer by layer, in f32 and in int8; some of these
+ * with attention spelled as three layers, and in bf16, f16 and int4. What they give is compared
+ * byte by byte, and by its hash with tests/golden/models/bits.txt: that file is the same for all
+ * machines, so it also holds x86 and ARM together.
  *
  * The hashes were made by `test_model_bits --print` (the scalar level, one item after the other)
  * when test_models, which compares the same outputs with PyTorch's, passed. A change of the
- * arithmetic that is meant to change bits needs new ones, made in the same way.
+ * arithmetic that is meant to change bits needs new ones, made in the same way: `ninja
+ * update_bits`.
  *
- * ATTN_TEST_BRIEF=1 leaves out most combinations, for emulators and sanitizers; so does the bundled
- * model at the scalar level, which takes a hundred times as long as the others. */
+ * ATTN_TEST_BRIEF=1 leaves out most combinations, for emulators and sanitizers. Of the bundled
+ * model there are fewer than of the tiny ones: it takes a hundred times as long. */
 #define _XOPEN_SOURCE 700
 
+#include "tests/bits.h"
 #include "tests/models/examples.h"
 
 #include "layers/kernels/kernels.h"
 
-#include <inttypes.h>
 #include <unistd.h>
 
 #define HASHES GOLDEN "bits.txt"
 
 static const char *const names[ATTN_CPU_LEVELS] = {"scalar", "neon",       "avx2",
                                                    "avx512", "avx512vnni", "avx512bf16"};
+
+static const struct {
+    const char *name;
+    attn_precision precision;
+    bool brief; /* some of the ways will do */
+} precisions[] = {
+    {"f32", ATTN_AS_FILE, false}, {"int8", ATTN_IN_INT8, false}, {"bf16", ATTN_IN_BF16, true},
+    {"f16", ATTN_IN_F16, true},   {"int4", ATTN_IN_INT4, true},
+};
+
+enum { PRECISIONS = sizeof precisions / sizeof *precisions };
+
 static size_t compared;
 
-/* FNV-1a, 64 bits. */
-static uint64_t hash_of(const void *data, size_t bytes)
-{
-    uint64_t hash = 14695981039346656037u;
-    for (size_t i = 0; i < bytes; i++)
-        hash = (hash ^ ((const unsigned char *)data)[i]) * 1099511628211u;
-    return hash;
-}
-
-static uint64_t stored_hash(const char *name)
-{
-    FILE *file = fopen(HASHES, "r");
-    char line[200], model[64];
-    uint64_t hash, found = 0;
-    assert_non_null(file);
-    while (!found && fgets(line, sizeof line, file))
-        if (sscanf(line, "%63s %" SCNx64, model, &hash) == 2 && strcmp(model, name) == 0)
-            found = hash;
-    fclose(file);
-    return found;
-}
-
 /* The first way in which a model is run; all others must give its bits. */
-static float *run_plainly(const example *e, const example_data *d, size_t *bytes)
+static float *run_plainly(const example *e, attn_precision precision, const example_data *d,
+                          size_t *bytes)
 {
     setenv("ATTN_CPU", "scalar", 1);
-    attn_model *model = open_model(e->folder);
+    attn_model *model = open_model_in(e->folder, precision);
     attn_session *session = open_session(model, (attn_session_options){.threads = 1});
     *bytes = BATCH * example_floats(model, d) * sizeof(float);
     float *out = malloc(*bytes);
@@ -131,7 +123,7 @@ static size_t spell_out(cJSON *list)
 }
 
 /* The model of `folder` with attention as three layers; opened from a folder that is gone then. */
-static attn_model *open_spelled(const char *folder)
+static attn_model *open_spelled(const char *folder, attn_precision precision)
 {
     static const char *const files[] = {"config.json", "model.safetensors"};
     char to[] = "/tmp/attn-test-XXXXXX", path[400], target[600], here[300];
@@ -156,7 +148,7 @@ static attn_model *open_spelled(const char *folder)
     assert_non_null(file);
     fputs(text, file);
     assert_int_equal(fclose(file), 0);
-    attn_model *model = open_model(to);
+    attn_model *model = open_model_in(to, precision);
     unlink(path);
     for (size_t i = 0; i < 2; i++) {
         snprintf(path, sizeof path, "%s/%s", to, files[i]);
@@ -208,35 +200,42 @@ static void compare_ways(const subject *s, attn_model *model, bool brief, const 
     attn_model_close(model);
 }
 
+static void compare_levels(const example *e, attn_precision precision, bool brief, const subject *s,
+                           const char *what)
+{
+    char spelled[160];
+    snprintf(spelled, sizeof spelled, "%s, attention as three layers", what);
+    for (int level = 0; level < ATTN_CPU_LEVELS; level++) {
+        if (!attn_kernels_level((attn_cpu_level)level)) continue;
+        setenv("ATTN_CPU", names[level], 1);
+        attn_model *model = open_model_in(e->folder, precision);
+        assert_string_equal(model->kernels->name, names[level]);
+        if (e->large && (brief || level == ATTN_CPU_SCALAR)) {
+            compare(s, model, (attn_session_options){.threads = 3, .no_fusion = true}, 8, what);
+            attn_model_close(model);
+            continue;
+        }
+        compare_ways(s, model, brief, what);
+        compare_ways(s, open_spelled(e->folder, precision), true, spelled);
+    }
+}
+
 static void same_bits(void **state)
 {
     const example *e = *state;
-    bool brief = getenv("ATTN_TEST_BRIEF") != NULL;
-    char spelled[100];
-    snprintf(spelled, sizeof spelled, "%s, attention as three layers", e->name);
     example_data *d = read_example(e);
-    subject s = {.data = d};
-    float *wanted = run_plainly(e, d, &s.bytes);
-    s.wanted = wanted;
-    for (int level = 0; level < ATTN_CPU_LEVELS; level++) {
-        if (!attn_kernels_level((attn_cpu_level)level)) {
-            if (e == examples)
-                print_message("SKIP level %s: not of this build, or not of this processor\n",
-                              names[level]);
-            continue;
-        }
-        setenv("ATTN_CPU", names[level], 1);
-        attn_model *model = open_model(e->folder);
-        assert_string_equal(model->kernels->name, names[level]);
-        bool slow = level == ATTN_CPU_SCALAR && e->large;
-        compare_ways(&s, model, brief || slow, e->name);
-        if (!slow) compare_ways(&s, open_spelled(e->folder), true, spelled);
+    for (size_t p = 0; p < PRECISIONS; p++) {
+        char what[80];
+        bool hurry = getenv("ATTN_TEST_BRIEF"), brief = precisions[p].brief || hurry;
+        if (hurry && e->large && precisions[p].brief) continue;
+        subject s = {.data = d};
+        snprintf(what, sizeof what, "%s in %s", e->name, precisions[p].name);
+        float *wanted = run_plainly(e, precisions[p].precision, d, &s.bytes);
+        s.wanted = wanted;
+        compare_levels(e, precisions[p].precision, brief, &s, what);
+        bits_check(HASHES, e->name, precisions[p].name, bits_hash(BITS_START, wanted, s.bytes));
+        free(wanted);
     }
-    uint64_t hash = hash_of(wanted, s.bytes), stored = stored_hash(e->name);
-    if (hash != stored)
-        fail_msg("%s: the hash of the outputs is %016" PRIx64 ", " HASHES " has %016" PRIx64,
-                 e->name, hash, stored);
-    free(wanted);
     free_example(d);
     assert_int_equal(counted_live, 0);
     print_message("%zu results compared\n", compared);
@@ -245,11 +244,13 @@ static void same_bits(void **state)
 static int print_hashes(void)
 {
     for (size_t i = 0; i < EXAMPLES; i++) {
-        size_t bytes;
         example_data *d = read_example(&examples[i]);
-        float *out = run_plainly(&examples[i], d, &bytes);
-        printf("%s %016" PRIx64 "\n", examples[i].name, hash_of(out, bytes));
-        free(out);
+        for (size_t p = 0; p < PRECISIONS; p++) {
+            size_t bytes;
+            float *out = run_plainly(&examples[i], precisions[p].precision, d, &bytes);
+            bits_print(examples[i].name, precisions[p].name, bits_hash(BITS_START, out, bytes));
+            free(out);
+        }
         free_example(d);
     }
     return 0;
@@ -258,6 +259,10 @@ static int print_hashes(void)
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--print") == 0) return print_hashes();
+    for (int level = 0; level < ATTN_CPU_LEVELS; level++)
+        if (!attn_kernels_level((attn_cpu_level)level))
+            print_message("SKIP level %s: not of this build, or not of this processor\n",
+                          names[level]);
     struct CMUnitTest tests[EXAMPLES];
     for (size_t i = 0; i < EXAMPLES; i++)
         tests[i] = (struct CMUnitTest){.name = examples[i].name,

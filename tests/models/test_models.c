@@ -44,11 +44,27 @@ static void assert_close(const float *ours, const float *reference, size_t count
 
 /* ---- PyTorch ------------------------------------------------------------------------------- */
 
-static void test_outputs(void **state)
+/* How far an output is from PyTorch's. */
+typedef struct error {
+    double largest;         /* of the differences */
+    double squares, wanted; /* sums of squares: of the differences, of PyTorch's values */
+} error;
+
+static void add_error(error *e, const float *ours, const float *reference, size_t count)
 {
-    (void)state;
+    for (size_t i = 0; i < count; i++) {
+        double difference = fabs((double)ours[i] - (double)reference[i]);
+        if (!(difference <= e->largest)) e->largest = difference; /* a NaN, too */
+        e->squares += difference * difference;
+        e->wanted += (double)reference[i] * (double)reference[i];
+    }
+}
+
+/* Calls check for every output of every example, in that precision. */
+static void each_output(attn_precision precision, void (*check)(const char *what, error e))
+{
     for (size_t e = 0; e < EXAMPLES; e++) {
-        attn_model *model = open_model(examples[e].folder);
+        attn_model *model = open_model_in(examples[e].folder, precision);
         attn_session *session = open_session(model, (attn_session_options){0});
         example_data *d = read_example(&examples[e]);
         size_t floats = example_floats(model, d), at = 0;
@@ -58,9 +74,13 @@ static void test_outputs(void **state)
         for (size_t i = 0; i < model->graph.outputs; i++) {
             const struct example_tensor *t = example_tensor(d, model->graph.output[i].name);
             size_t count = t->bytes / sizeof(float);
+            error worst = {0};
+            char what[200];
             for (size_t item = 0; item < BATCH; item++)
-                assert_close(out + item * floats + at, (float *)t->value.data + item * count, count,
-                             1e-5);
+                add_error(&worst, out + item * floats + at, (float *)t->value.data + item * count,
+                          count);
+            snprintf(what, sizeof what, "%s of %s", t->name, examples[e].name);
+            check(what, worst);
             at += count;
         }
         assert_int_equal(at, floats);
@@ -69,6 +89,42 @@ static void test_outputs(void **state)
         attn_session_close(session);
         attn_model_close(model);
         assert_int_equal(counted_live, 0);
+    }
+}
+
+static void check_f32(const char *what, error e)
+{
+    if (!(e.largest <= 1e-5)) fail_msg("%s: a difference of %g from PyTorch's", what, e.largest);
+}
+
+static void test_outputs(void **state)
+{
+    (void)state;
+    each_output(ATTN_AS_FILE, check_f32);
+}
+
+/* In less precision the error is that of the rounding: some times 2^-11, 2^-8, 1 / 127 and 1 / 7,
+ * with the weights' random values and a few layers. */
+static double narrow_bound;
+
+static void check_narrow(const char *what, error e)
+{
+    double relative = sqrt(e.squares / e.wanted);
+    if (!(relative <= narrow_bound && relative >= narrow_bound / 30))
+        fail_msg("%s: an error of %g, expected up to %g", what, relative, narrow_bound);
+}
+
+static void test_narrow(void **state)
+{
+    (void)state;
+    static const struct {
+        attn_precision precision;
+        double bound;
+    } ways[] = {
+        {ATTN_IN_F16, 1e-3}, {ATTN_IN_BF16, 8e-3}, {ATTN_IN_INT8, 0.04}, {ATTN_IN_INT4, 0.4}};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        narrow_bound = ways[i].bound;
+        each_output(ways[i].precision, check_narrow);
     }
 }
 
@@ -159,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_outputs),
+        cmocka_unit_test(test_narrow),
         cmocka_unit_test(test_photo),
         cmocka_unit_test(test_shared_model),
     };

@@ -245,7 +245,7 @@ static void test_defaults(void **state)
     assert_int_equal(attn_prepare(session, &err), ATTN_BAD_ARGUMENT);
     assert_string_equal(err.text, "input \"x\" is not set");
 
-    set(session, "x", ATTN_F32, x, 2, (size_t[]){1, 2});
+    set(session, NULL, ATTN_F32, x, 2, (size_t[]){1, 2}); /* the only one that has none */
     expect(session, (const float[]){-0.5F, -1}, 2, -7);
     /* The same for every item of a batch; of another length. */
     set(session, "x", ATTN_F32, x, 3, (size_t[]){2, 2, 2});

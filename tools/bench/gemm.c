@@ -1,13 +1,14 @@
 /* The matrix product by shape and panel type, beside oneDNN (packed weights) and OpenBLAS.
  *
  *     bench_gemm [--type f32|bf16|bf16_dot|f16|i8|i4]... [--shape M,N,K]... [--threads 1,2]
- *                [--rounds N] [--cold]
+ *                [--rounds N] [--cold | --hot]
  *
- * All run in turn, in every round; the figures are medians over the rounds (least-most). The share
- * is of what multiply-adds in registers reach, measured in the same rounds; with one row (and with
- * --cold), where each call takes other weights and all are larger than the caches, of the measured
- * bandwidth. A ratio is the peer's time by ours. I8 meets u8 x s8 -> f32, BF16_DOT bf16; x is
- * quantised before. Columns are split over the threads. ATTN_CPU chooses the instruction set.
+ * All run in turn, in every round; the figures are medians over the rounds (least-most). Up to 16
+ * rows of x (or with --cold; --hot: never) each call takes other weights, all of them larger than
+ * the caches; the share is of the measured bandwidth then, otherwise of what multiply-adds in
+ * registers reach, each measured in the same rounds. A ratio is the peer's time by ours. I8 meets
+ * u8 x s8 -> f32, BF16_DOT bf16; x is quantised before. Columns are split over the threads.
+ * ATTN_CPU chooses the instruction set.
  *
  * Threads are pinned, ours and oneDNN's: after a pause the system may wake two on one core. */
 #define _GNU_SOURCE /* mmap's MAP_ANONYMOUS, madvise; dlsym's RTLD_DEFAULT; sched_setaffinity */
@@ -42,7 +43,7 @@ typedef struct options {
     size_t shapes, rounds;
     unsigned threads[MAX_THREADS];
     size_t thread_counts;
-    bool cold;
+    bool cold, hot;
 } options;
 
 /* ---- memory ------------------------------------------------------------------------------ */
@@ -164,7 +165,8 @@ static void pin_task(void *arg, size_t task, size_t worker)
 static void pin_openmp(void *arg)
 {
     pin_job *job = arg;
-    pin_worker(job, atomic_fetch_add(&job->started, 1));
+    atomic_fetch_add(&job->started, 1);
+    pin_worker(job, dnnl_peer_thread());
 }
 #endif
 
@@ -225,7 +227,7 @@ static void run_peer(contest *c, int peer)
 
 static bool is_cold(const contest *c)
 {
-    return c->o->cold || c->shape.m == 1;
+    return !c->o->hot && (c->o->cold || c->shape.m <= 16);
 }
 
 /* Small integers are exact in every type but I4. */
@@ -382,9 +384,10 @@ static void print_shape(const contest *c, summary *total)
     add(&total[cold], ATTN, share);
     printf("%-8s %5zu %5zu %5zu %2zu ", type_names[c->type], s->m, s->n, s->k,
            attn_pool_workers(c->pool));
-    spread mine = rates(cold ? 1e-9 * bytes : work, c->seconds[ATTN], rounds);
-    printf("| %6.1f (%6.1f-%6.1f) %-7s %5.1f %%", mine.median, mine.least, mine.most,
-           cold ? "GB/s" : "GFLOP/s", 100 * share);
+    bool in_bytes = s->m == 1;
+    spread mine = rates(in_bytes ? 1e-9 * bytes : work, c->seconds[ATTN], rounds);
+    printf("| %6.1f (%6.1f-%6.1f) %-7s %5.1f %% %s", mine.median, mine.least, mine.most,
+           in_bytes ? "GB/s" : "GFLOP/s", 100 * share, cold ? "of memory" : "of peak  ");
     for (int p = DNNL; p < PEERS; p++) {
         if (!c->present[p]) continue;
         spread theirs = rates(work, c->seconds[p], rounds);
@@ -448,10 +451,10 @@ static bool parse(int argc, char **argv, options *o)
 {
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
-        if (strcmp(argv[i], "--cold") == 0) {
-            o->cold = true;
-            continue;
-        }
+        bool cold = strcmp(argv[i], "--cold") == 0, hot = strcmp(argv[i], "--hot") == 0;
+        o->cold = o->cold || cold;
+        o->hot = o->hot || hot;
+        if (cold || hot) continue;
         i++;
         if (strcmp(argv[i - 1], "--type") == 0) {
             int type = 0;
@@ -497,7 +500,7 @@ int main(int argc, char **argv)
     if (!parse(argc, argv, &o)) {
         fprintf(stderr,
                 "usage: %s [--type TYPE]... [--shape M,N,K]... [--threads 1,2] [--rounds N] "
-                "[--cold]\n",
+                "[--cold | --hot]\n",
                 argv[0]);
         return EXIT_USAGE;
     }
@@ -522,6 +525,7 @@ int main(int argc, char **argv)
         for (size_t t = 0; o.type[type] && t < o.thread_counts; t++) {
             summary total[2] = {{{0}, {0}, {0}}};
             attn_pool *pool;
+            sched_setaffinity(0, sizeof cores, &cores); /* which a pool counts, and inherits */
             if (attn_pool_open(&pool, o.threads[t], cli_memory(), &err)) return cli_error(&err);
             pin(pool);
             for (size_t s = 0; s < o.shapes; s++)

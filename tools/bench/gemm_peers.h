@@ -124,6 +124,15 @@ static inline void dnnl_peer_close(dnnl_peer *p)
     dnnl_engine_destroy(p->engine);
 }
 
+/* Number of the calling OpenMP thread: 0 is the main one. */
+static inline size_t dnnl_peer_thread(void)
+{
+    void *symbol = dlsym(RTLD_DEFAULT, "omp_get_thread_num");
+    int (*number)(void);
+    memcpy(&number, &symbol, sizeof number);
+    return symbol ? (size_t)number() : 0;
+}
+
 /* oneDNN's threads are OpenMP's, whose library comes with it: that many from now on, each of which
  * calls task(arg) once. */
 static inline void dnnl_peer_threads(int threads, void (*task)(void *arg), void *arg)

@@ -18,6 +18,15 @@ foreach(source ${TEST_SOURCES})
   attn_test(${name} ${area} ${name})
 endforeach()
 
+# ninja update_bits: after a change of the arithmetic that is meant to change bits, once test_golden and
+# test_models, which compare with PyTorch, have passed.
+add_custom_target(update_bits
+  COMMAND sh -c "$<TARGET_FILE:test_bits> --print | grep ^layers >tests/golden/layers_bits.txt"
+  COMMAND sh -c "$<TARGET_FILE:test_model_bits> --print >tests/golden/models/bits.txt"
+  DEPENDS test_bits test_model_bits
+  WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
+  VERBATIM)
+
 # Fuzz targets replay their corpus, tests/fuzz/corpus/<name>, and the golden files of that name.
 file(GLOB FUZZ_SOURCES CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)
 foreach(source ${FUZZ_SOURCES})
