@@ -65,7 +65,7 @@ static void fill(void *arg, size_t index, size_t worker)
     for (size_t i = t->from; i < t->to; i++) pack_panel(f, p, i * panel, to + i * bytes, temporary);
     size_t end = t->to * panel < p->n ? t->to * panel : p->n;
     if (p->k_is_row)
-        attn_weight_forget(p->source, 0, p->source->bytes / attn_dtype_size(p->source->dtype));
+        attn_weight_forget(p->source, 0, p->k * p->source->dim[p->source->rank - 1]);
     else
         attn_weight_forget(p->source, p->first + t->from * panel * p->k,
                            (end - t->from * panel) * p->k);

@@ -263,13 +263,19 @@ void attn_weight_to_f32(const attn_weight *weight, size_t first, size_t count, f
 
 void attn_weight_forget(const attn_weight *weight, size_t first, size_t count)
 {
-    const char *data = weight->data;
-    size_t size = attn_dtype_size(weight->dtype);
-    if (!weight->mapping) return;
-    if (weight->integers) /* where elements lie in bytes is not worth knowing: all or nothing */
-        attn_file_forget(weight->mapping, data, first == 0 ? weight->bytes : 0);
-    else
-        attn_file_forget(weight->mapping, data + first * size, count * size);
+    const attn_integers *q = weight->integers;
+    size_t size = attn_dtype_size(weight->dtype), from = first * size, bytes = count * size;
+    if (!weight->mapping || !count) return;
+    if (q && q->bits == 4) {
+        size_t each = q->columns / 2 + q->columns % 2, row = first / q->columns;
+        from = row * each;
+        bytes = ((first + count - 1) / q->columns + 1 - row) * each;
+        if (q->transposed) { /* rows share bytes; it is read as a whole */
+            from = 0;
+            bytes = weight->bytes;
+        }
+    }
+    attn_file_forget(weight->mapping, (const char *)weight->data + from, bytes);
 }
 
 void attn_weights_forget(const attn_weights *w)

@@ -10,7 +10,8 @@
 typedef struct tensors {
     const char *dtype;    /* of tensors_random: "F32" (default), "BF16", "F16" */
     const char *metadata; /* JSON, or NULL */
-    char header[8192], data[1 << 18];
+    char header[8192];
+    char *data; /* until tensors_write */
     size_t used, end;
     uint32_t seed;
 } tensors;
@@ -23,7 +24,8 @@ static inline size_t tensors_size(const char *dtype)
 static inline void tensors_add(tensors *t, const char *name, const char *dtype, int rank,
                                const size_t *dim, const void *data, size_t bytes)
 {
-    if (t->end + bytes > sizeof t->data) abort();
+    t->data = realloc(t->data, t->end + bytes + 1);
+    if (!t->data) abort();
     char shape[100] = "";
     for (int i = 0; i < rank; i++)
         snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%s%zu", i ? "," : "",
@@ -32,7 +34,7 @@ static inline void tensors_add(tensors *t, const char *name, const char *dtype, 
                                 "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%zu,"
                                 "%zu]}",
                                 t->used ? "," : "", name, dtype, shape, t->end, t->end + bytes);
-    memcpy(t->data + t->end, data, bytes);
+    if (bytes) memcpy(t->data + t->end, data, bytes);
     t->end += bytes;
 }
 
@@ -58,7 +60,7 @@ static inline void tensors_random(tensors *t, const char *name, int rank, const 
     free(data);
 }
 
-static inline void tensors_write(const tensors *t, const char *path)
+static inline void tensors_write(tensors *t, const char *path)
 {
     char *header = malloc(sizeof t->header + 600);
     FILE *file = fopen(path, "wb");
@@ -71,6 +73,8 @@ static inline void tensors_write(const tensors *t, const char *path)
         fwrite(t->data, 1, t->end, file) != t->end || fclose(file) != 0)
         abort();
     free(header);
+    free(t->data);
+    t->data = NULL;
 }
 
 #endif

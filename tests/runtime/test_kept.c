@@ -41,7 +41,7 @@ static void run_model(const attn_model *model, float *y)
 {
     static float x[5 * 70];
     attn_tensor input = {ATTN_F32, 2, {5, 70}, x}, out;
-    attn_session *session;
+    attn_session *session = NULL;
     attn_error err;
     for (int i = 0; i < 5 * 70; i++) x[i] = (float)(i * 13 % 29 - 14) / 8;
     if (attn_session_open(&session, model, &(attn_session_options){.threads = 1}, &err) ||

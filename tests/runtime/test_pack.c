@@ -440,6 +440,56 @@ static void test_metadata(void **state)
     assert_non_null(strstr(err.text, "\"attn.dtype\" is \"int7\", expected f32, bf16"));
 }
 
+/* ---- large weights ------------------------------------------------------------------------- */
+
+/* Packed by all CPUs in many tasks: each panel is what one call of pack makes of it. */
+static void test_large(void **state)
+{
+    (void)state;
+    static const char *const dtypes[] = {"F32", "F16"};
+    enum { K = 700, N = 1100 };
+    folder_json(&here, "attn.json",
+                "{'format':'attn/1','name':'x','inputs':{'x':{'shape':[700,700]}},'graph':["
+                "{'layer':'linear','in':'x','out':'y','weight':'m','bias':false},"
+                "{'layer':'linear','in':'y','out':'y','weight':'t','bias':false,'transposed':true},"
+                "{'layer':'add','in':'y','out':'y','weight':'plain'}],'outputs':{'y':{}}}");
+    for (int d = 0; d < 2; d++) {
+        tensors t = {.dtype = dtypes[d]};
+        tensors_random(&t, "plain", 2, (const size_t[]){K, K});
+        tensors_random(&t, "m.weight", 2, (const size_t[]){N, K});
+        tensors_random(&t, "t.weight", 2, (const size_t[]){N, K});
+        tensors_write(&t, folder_file(&here, "model.safetensors"));
+        for (int i = 0; i < PRECISIONS; i++) {
+            attn_model *model;
+            attn_error err;
+            attn_model_options options = {.precision = precisions[i]};
+            if (attn_model_open(&model, here.path, &options, &err)) fail_msg("%s", err.text);
+            for (size_t u = 0; u < model->params.uses; u++) {
+                const attn_param *p = *model->params.use[u].param;
+                size_t bytes = 0, count = attn_param_elements(p);
+                float *exact = malloc(count * sizeof(float));
+                assert_non_null(exact);
+                attn_weight_to_f32(p->source, 0, count, exact);
+                if (p->form == ATTN_PLAIN) {
+                    assert_memory_equal(p->data, exact, count * sizeof(float));
+                } else {
+                    assert_true(attn_packed_bytes(model->kernels, p->type, p->k, p->n, &bytes));
+                    char *panels = aligned_alloc(64, (bytes + 63) / 64 * 64);
+                    assert_non_null(panels);
+                    memset(panels, 0, bytes);
+                    model->kernels->pack(p->type, panels, exact, p->k, p->n, p->k_is_row ? p->n : 1,
+                                         p->k_is_row ? 1 : p->k);
+                    assert_memory_equal(p->panels, panels, bytes);
+                    free(panels);
+                }
+                free(exact);
+            }
+            attn_model_close(model);
+        }
+    }
+    folder_json(&here, "attn.json", description);
+}
+
 /* ---- memory -------------------------------------------------------------------------------- */
 
 static void test_failing_allocations(void **state)
@@ -483,6 +533,7 @@ int main(void)
         cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_large),
         cmocka_unit_test(test_failing_allocations),
     };
     folder_make(&here);
