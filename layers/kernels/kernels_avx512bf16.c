@@ -6,6 +6,9 @@
 #define VEC_VNNI
 #define VEC_BF16
 #define LEVEL avx512bf16
+#define LEVEL_BASE attn_kernels_avx512vnni
+#define OWN_TYPE ATTN_PANEL_BF16_DOT
+#define OWN_GEMM bf16_gemm
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
 #include "layers/kernels/narrow.h"
@@ -19,13 +22,9 @@
 
 #include "layers/kernels/rows.inc"
 
-#include "layers/kernels/int8.inc"
-
 #include "layers/kernels/bf16.inc"
 
-#include "layers/kernels/gemv.inc"
-
-#include "layers/kernels/gemm.inc"
+#include "layers/kernels/over.inc"
 
 #include "layers/kernels/table.inc"
 

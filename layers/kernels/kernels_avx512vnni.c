@@ -5,6 +5,9 @@
 #define VEC_AVX512
 #define VEC_VNNI
 #define LEVEL avx512vnni
+#define LEVEL_BASE attn_kernels_avx512
+#define OWN_TYPE ATTN_PANEL_I8
+#define OWN_GEMM i8_gemm
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
 #include "layers/kernels/narrow.h"
@@ -20,11 +23,7 @@
 
 #include "layers/kernels/int8.inc"
 
-#include "layers/kernels/bf16.inc"
-
-#include "layers/kernels/gemv.inc"
-
-#include "layers/kernels/gemm.inc"
+#include "layers/kernels/over.inc"
 
 #include "layers/kernels/table.inc"
 

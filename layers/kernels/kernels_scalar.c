@@ -18,8 +18,6 @@
 
 #include "layers/kernels/int8.inc"
 
-#include "layers/kernels/bf16.inc"
-
 #include "layers/kernels/gemv.inc"
 
 #include "layers/kernels/gemm.inc"

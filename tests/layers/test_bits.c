@@ -1,6 +1,7 @@
-/* The same bits everywhere: every case of tests/golden/layers.json gives the same bytes in every
- * instruction set of this machine, on 1 to 4 threads, and item by item as in a batch; with f32,
- * bf16, f16, int8 and int4 matrices. One hash over all cases is that of every other machine, too.
+/* The same bits everywhere: every case of tests/golden/{layers,attention}.json gives the same bytes
+ * in every instruction set of this machine, on 1 to 4 threads, and item by item as in a batch; with
+ * f32, bf16, f16, int8 and int4 matrices. One hash over all cases of a file is that of every other
+ * machine, too.
  *
  * `test_bits --print` gives a hash for each case, made at the scalar level, and those of all cases,
  * the lines of tests/golden/layers_bits.txt. They were made when test_golden, which compares the
@@ -15,7 +16,6 @@
 
 enum { MAX_PORTS = 16, ALL_ITEMS = -1 };
 
-#define WEIGHTS "tests/golden/layers.safetensors"
 #define HASHES "tests/golden/layers_bits.txt"
 
 static const struct {
@@ -29,7 +29,9 @@ static const struct {
 
 enum { PRECISIONS = sizeof precisions / sizeof *precisions };
 
-static uint64_t all[PRECISIONS]; /* hashes of all cases */
+static const char *const families[] = {"layers", "attention"};
+
+static uint64_t all[PRECISIONS]; /* hashes of all cases of a family */
 static bool only_print;
 
 static attn_weights golden;
@@ -162,7 +164,8 @@ static bool check_case(const cJSON *item)
     case_folder_make(&folder, description, &golden);
     /* The other precisions only where a matrix has one. */
     char *text = cJSON_PrintUnformatted(description);
-    bool matrices = strstr(text, "\"linear\"") || strstr(text, "\"patch_embed\"");
+    bool matrices =
+        strstr(text, "\"linear\"") || strstr(text, "\"patch_embed\"") || strstr(text, "\"score\"");
     cJSON_free(text);
     for (size_t i = 0; i < (matrices ? PRECISIONS : 1); i++)
         good = check_precision(folder.path, item, i) && good;
@@ -170,15 +173,17 @@ static bool check_case(const cJSON *item)
     return good;
 }
 
-static size_t check_cases(void)
+static size_t check_cases(const char *family)
 {
+    char path[64], weights[64];
     cJSON *cases;
     attn_memory memory;
     attn_error err = {0};
     size_t bad = 0;
+    snprintf(path, sizeof path, "tests/golden/%s.json", family);
+    snprintf(weights, sizeof weights, "tests/golden/%s.safetensors", family);
     attn_memory_init(&memory, NULL, 0);
-    if (attn_json_read("tests/golden/layers.json", &cases, &err) ||
-        attn_weights_open(&golden, WEIGHTS, &memory, &err))
+    if (attn_json_read(path, &cases, &err) || attn_weights_open(&golden, weights, &memory, &err))
         fail_msg("%s", err.text);
     for (size_t i = 0; i < PRECISIONS; i++) all[i] = BITS_START;
     for (const cJSON *item = cases->child; item; item = item->next) bad += !check_case(item);
@@ -189,28 +194,30 @@ static size_t check_cases(void)
 
 static void bits_are_the_same(void **state)
 {
-    (void)state;
-    size_t bad = check_cases();
-    for (int level = 0; level < ATTN_CPU_LEVELS; level++)
-        if (!attn_kernels_level((attn_cpu_level)level))
-            print_message("SKIP level %s: not of this build, or not of this processor\n",
-                          names[level]);
+    const char *family = *state;
+    compared = 0;
+    size_t bad = check_cases(family);
     print_message("%zu outputs compared, %zu cases with other bits\n", compared, bad);
     assert_int_equal(bad, 0);
-    for (size_t i = 0; i < PRECISIONS; i++)
-        bits_check(HASHES, "layers", precisions[i].name, all[i]);
+    for (size_t i = 0; i < PRECISIONS; i++) bits_check(HASHES, family, precisions[i].name, all[i]);
 }
 
 int main(int argc, char **argv)
 {
     only_print = argc == 2 && strcmp(argv[1], "--print") == 0;
-    if (only_print) {
-        check_cases();
-        for (size_t i = 0; i < PRECISIONS; i++) bits_print("layers", precisions[i].name, all[i]);
-        return 0;
+    struct CMUnitTest tests[2];
+    for (size_t f = 0; f < 2; f++) {
+        tests[f] = (struct CMUnitTest){.name = families[f],
+                                       .test_func = bits_are_the_same,
+                                       .initial_state = (void *)families[f]};
+        if (!only_print) continue;
+        check_cases(families[f]);
+        for (size_t i = 0; i < PRECISIONS; i++) bits_print(families[f], precisions[i].name, all[i]);
     }
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bits_are_the_same),
-    };
+    if (only_print) return 0;
+    for (int level = 0; level < ATTN_CPU_LEVELS; level++)
+        if (!attn_kernels_level((attn_cpu_level)level))
+            print_message("SKIP level %s: not of this build, or not of this processor\n",
+                          names[level]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

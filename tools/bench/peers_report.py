@@ -84,7 +84,7 @@ def print_table(one):
 
 
 def aims(one, others):
-    """(what, value, aim) of one result; others: all results."""
+    """(what, value, aim, whether more is better, what share of the peak meeting it would take)."""
     case, attn = peers_models.CASES[one["case"]], find(one, "attn", "f32")
     for precision, best in one["fastest"].items():
         row = find(one, best, precision)
@@ -92,24 +92,27 @@ def aims(one, others):
             continue
         aim = {"f32": case.ratio1 if one["threads"] == 1 else case.ratio2,
                "bf16": peers_models.BF16_RATIO, "int8": peers_models.INT8_RATIO}[precision]
-        yield "%s: time / %s's" % (precision, best), row["ratio"][1], aim, False
+        yield "%s: time / %s's" % (precision, best), row["ratio"][1], aim, False, \
+            row["share"] / aim if row["share"] else None
     if attn and attn["share"] and one["threads"] == 1:
-        yield "f32: share of the peak", attn["share"], case.share, True
+        yield "f32: share of the peak", attn["share"], case.share, True, None
     for other in others:
         single = find(other, "attn", "f32")
         if attn and single and case.speedup and other["case"] == one["case"] and \
                 (other["threads"], one["threads"]) == (1, 2):
-            yield "f32: times its one thread", single["median"] / attn["median"], case.speedup, True
+            yield "f32: times its one thread", single["median"] / attn["median"], case.speedup, True, None
 
 
 def print_aims(results):
     print("\n%-14s %-8s %-30s %8s %8s" % ("", "threads", "", "measured", "aim"))
     for one in results:
-        for what, value, aim, least in aims(one, results):
+        for what, value, aim, least, needs in aims(one, results):
             met = value >= aim if least else value <= aim
+            note = "" if met else "   missed"
+            if not met and needs:
+                note += ": takes %.0f %% of the peak" % (100 * needs)
             print("%-14s %-8d %-30s %8.3f %s %5.2f%s" % (
-                one["case"], one["threads"], what, value, ">=" if least else "<=", aim,
-                "" if met else "   missed"))
+                one["case"], one["threads"], what, value, ">=" if least else "<=", aim, note))
 
 
 def plot(result, path):
