@@ -44,6 +44,15 @@ void attn_file_unmap(attn_file *file)
     *file = (attn_file){.data = ""};
 }
 
+void attn_file_expect_all(const attn_file *file)
+{
+#if defined(MADV_HUGEPAGE)
+    if (file->mapping) madvise(file->mapping, file->size, MADV_HUGEPAGE);
+#else
+    (void)file;
+#endif
+}
+
 void attn_file_forget(const attn_file *file, const void *data, size_t bytes)
 {
     /* A fault maps the pages around it, too: 64 KB on Linux. */

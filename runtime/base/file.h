@@ -16,6 +16,9 @@ attn_status attn_file_map(attn_file *file, const char *path, attn_error *err);
 /* Accepts a zeroed or failed file. */
 void attn_file_unmap(attn_file *file);
 
+/* All of the file will be read: in huge pages, where the system has them for files. */
+void attn_file_expect_all(const attn_file *file);
+
 /* data[0..bytes), part of the file, has been read: its pages, and those before it that the system
  * has mapped on the way, need not stay in memory. They are read again when they are used. */
 void attn_file_forget(const attn_file *file, const void *data, size_t bytes);
