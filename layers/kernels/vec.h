@@ -33,16 +33,13 @@
 #define VEC_INLINE static inline __attribute__((always_inline, unused))
 
 /* VEC_UNROLL stands before a loop of constant length over an array of vectors, to keep it in
- * registers; VEC_TWICE before a hot loop, two rounds of which are to be one. */
+ * registers. */
 #if defined(VEC_SCALAR)
 #define VEC_UNROLL
-#define VEC_TWICE
 #elif defined(__clang__)
 #define VEC_UNROLL _Pragma("unroll")
-#define VEC_TWICE _Pragma("clang loop unroll_count(2)")
 #else
 #define VEC_UNROLL _Pragma("GCC unroll 32")
-#define VEC_TWICE _Pragma("GCC unroll 2")
 #endif
 
 /* Adding and subtracting it rounds |x| < 2^22 to an integer, which stands in the low bits. */
