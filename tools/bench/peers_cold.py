@@ -59,10 +59,13 @@ def commands(case, threads, options):
     out = {"attn": [attn, "run", model, "--threads", threads, "--in", "%s=%s" % (entry.input, x),
                     "--out", "%s=%s" % (entry.output, y)]}
     packed = os.path.join(folder, "packed")
-    if not os.path.exists(packed):
-        subprocess.run([attn, "pack", model, "-o", packed], capture_output=True, check=False)
-    if os.path.exists(packed):
-        out["attn, packed"] = [out["attn"][0], "run", packed, *out["attn"][3:]]
+    if not os.path.exists(packed):  # the same files, and the panels that attn keeps beside them
+        os.makedirs(packed)
+        for name in ("config.json", "model.safetensors"):
+            os.link(os.path.join(model, name), os.path.join(packed, name))
+    done = subprocess.run([attn, "pack", packed, "--panels"], capture_output=True, check=False)
+    if done.returncode == 0:
+        out["attn, packed"] = [attn, "run", packed, *out["attn"][3:]]
     for name, (file, program) in PEERS.items():
         out[name] = [sys.executable, "-c", program, os.path.join(folder, file), x, threads, y]
     return {k: v for k, v in out.items()
