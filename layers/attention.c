@@ -92,7 +92,7 @@ static attn_status infer(attn_infer *c, const void *params)
     ATTN_TRY(attn_add_scratch(c, 1, l.scores, &c->worker_scratch));
     ATTN_TRY(attn_add_scratch(c, 1, l.own, &c->worker_scratch));
     c->flops =
-        (double)z.heads * (double)z.q_len * (double)z.k_len * ((double)z.k_dim + (double)y.v_dim);
+        (double)z.heads * attn_score_pairs(&p->score, &z) * ((double)z.k_dim + (double)y.v_dim);
     return ATTN_OK;
 }
 

@@ -26,6 +26,20 @@ static void allowed_keys(const attn_score_params *p, const attn_score_size *z, s
     if (*first > *end) *first = *end;
 }
 
+double attn_score_pairs(const attn_score_params *p, const attn_score_size *z)
+{
+    enum { MOST_COUNTED = 1 << 20 }; /* queries: a description may claim any number */
+    double pairs = 0;
+    size_t first, end;
+    if ((!p->causal && !p->window) || z->q_len > MOST_COUNTED)
+        return (double)z->q_len * (double)z->k_len;
+    for (size_t i = 0; i < z->q_len; i++) {
+        allowed_keys(p, z, i, &first, &end);
+        pairs += (double)(end - first);
+    }
+    return pairs;
+}
+
 static bool keeps(const attn_value *keep, size_t item, size_t at)
 {
     return keep->shape.dtype == ATTN_I32 ? attn_item_i32(keep, item)[at] != 0

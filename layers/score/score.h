@@ -45,6 +45,8 @@ attn_status attn_score_parse(attn_reader *r, const char *kind_key, attn_score_pa
 /* Checks the shapes of inputs 0 (q) and 1 (k), of the further operands and of the weights. */
 attn_status attn_score_check(attn_infer *c, const attn_score_params *p, attn_score_size *size);
 
+/* The pairs of query and key that "causal" and "window" leave; of very many queries, all. */
+double attn_score_pairs(const attn_score_params *p, const attn_score_size *size);
 /* `wanted` (F32 or BF16_DOT) where these scores can be computed with it; otherwise F32. */
 attn_panel_type attn_score_type(const attn_score_params *p, attn_panel_type wanted);
 /* Bytes of one prepared key head, and of what a worker needs for a block of `rows` rows; whole
