@@ -106,7 +106,7 @@ typedef struct attn_kernels {
     /* Packs columns [0, n) of w: element (i, j) lies at w[i * stride_k + j * stride_n]. What was
      * once packed and widened again packs to the same integers and scales (I8, I4). A column (I8)
      * or group (I4) with NaN or a value of about 2^127 or more in it becomes NaN; one whose values
-     * are all below 2^-100, zero. */
+     * are all below 2^-100, zero. Every byte of the panels is written. */
     void (*pack)(attn_panel_type type, void *packed, const float *w, size_t k, size_t n,
                  size_t stride_k, size_t stride_n);
     /* Bytes of a row of x as panels of this type take it, a multiple of 64; 0 if they take x as
