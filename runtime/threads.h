@@ -14,7 +14,8 @@ void attn_pool_close(attn_pool *pool, attn_memory *memory);
 size_t attn_pool_workers(const attn_pool *pool);
 
 /* Calls task(arg, i, worker) once for every i < tasks, worker < attn_pool_workers(); returns when
- * all are done. Uneven tasks balance: each worker takes the next open one. `pool` is an attn_pool
+ * all are done. Each worker takes the tasks of its own share (neighbours, about tasks / workers of
+ * them), then what others have left: uneven tasks balance. `pool` is an attn_pool
  * (void so that it fits attn_run_context.parallel). Not reentrant: one region at a time. */
 void attn_pool_run(void *pool, size_t tasks, attn_task task, void *arg);
 
