@@ -73,7 +73,9 @@ attn_grid attn_cut_grid(size_t rows, size_t panels, size_t width, size_t k, size
     bool better = duration(&by_rows, workers) < 1.03 * duration(&by_panels, workers);
     attn_grid best = better ? by_rows : by_panels;
     /* Panels may be too few for all. */
+    double even = (double)rows * (double)panels / (double)workers;
     for (size_t r = 2; r <= tasks && r <= rows / LEAST_ROWS; r++) {
+        if (duration(&best, workers) < 1.1 * even) break;
         attn_grid g = cut_panels(&whole, r, tasks, workers);
         if (duration(&g, workers) < 0.9 * duration(&best, workers)) best = g;
     }
