@@ -33,6 +33,10 @@ SMALL = dict(
     image_size=32, patch_size=8, num_labels=10,
 )
 # The classes, and the results of each that attn has too.
+SIZES = [
+    dict(zip(("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"), sizes))
+    for sizes in ((1, 1, 1, 1), (3, 2, 1, 5), (17, 1, 1, 31), (48, 5, 3, 100), (66, 3, 6, 264), (128, 4, 2, 512))
+]
 CLASSES = [
     (ViTForImageClassification, ViTConfig, ("logits",), {}),
     (ViTModel, ViTConfig, ("last_hidden_state", "pooler_output"), {}),
@@ -56,14 +60,8 @@ class Pixels(Case):
         self.check({})
 
     def test_sizes(self) -> None:
-        for hidden, layers, heads, intermediate in (
-            (1, 1, 1, 1), (3, 2, 1, 5), (17, 1, 1, 31), (48, 5, 3, 100), (66, 3, 6, 264), (128, 4, 2, 512),
-        ):
-            self.check(
-                dict(hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
-                     intermediate_size=intermediate),
-                [CLASSES[0], CLASSES[4]],
-            )
+        for sizes in SIZES:
+            self.check(sizes, [CLASSES[0], CLASSES[4]])
 
     def test_images_and_patches(self) -> None:
         """Where the patch does not divide the image, the rest of the image is not looked at."""
@@ -168,14 +166,8 @@ class Text(Case):
             self.run_attn(self.write(model), random_text(model.config, 41), HIDDEN)
 
     def test_sizes(self) -> None:
-        for hidden, layers, heads, intermediate in (
-            (1, 1, 1, 1), (3, 2, 1, 5), (17, 1, 1, 31), (48, 5, 3, 100), (66, 3, 6, 264), (128, 4, 2, 512),
-        ):
-            self.check(
-                dict(hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
-                     intermediate_size=intermediate),
-                [TEXT_CLASSES[0], TEXT_CLASSES[2]],
-            )
+        for sizes in SIZES:
+            self.check(sizes, [TEXT_CLASSES[0], TEXT_CLASSES[2]])
 
     def test_batches(self) -> None:
         """Each item with a mask of its own."""

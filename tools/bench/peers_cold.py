@@ -85,17 +85,17 @@ def attn_memory(case, threads, command, options):
 
 def measure(case, threads, options):
     reference = np.load(os.path.join(options.work, case, "reference.npy")).ravel()
-    todo, result_file = commands(case, str(threads), options)
-    rows = {name: {"name": name, "ms": [], "inside_ms": []} for name in todo}
+    contestants, result_file = commands(case, str(threads), options)
+    rows = {name: {"name": name, "ms": [], "inside_ms": []} for name in contestants}
     notes = []
     for i in range(options.rounds + 1):  # the first fills the system's cache
-        for name, command in list(todo.items()):
+        for name, command in list(contestants.items()):
             start = time.perf_counter()
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             ms = 1e3 * (time.perf_counter() - start)
             if done.returncode:
                 notes.append("%s: %s" % (name, done.stderr.strip()[-300:]))
-                del todo[name], rows[name]
+                del contestants[name], rows[name]
                 continue
             if i == 0 and name != "python":
                 error = np.abs(np.load(result_file).ravel() - reference).max()
@@ -111,7 +111,7 @@ def measure(case, threads, options):
         peers_report.progress(options, i, options.rounds)
     for name, row in rows.items():
         if name.startswith("attn"):
-            row["resident"], row["planned"] = attn_memory(case, str(threads), todo[name], options)
+            row["resident"], row["planned"] = attn_memory(case, str(threads), contestants[name], options)
     return {"case": case, "threads": threads, "cold": list(rows.values()), "notes": notes}
 
 
