@@ -1,0 +1,82 @@
+/* attn_text: text in and out. The public header of libattn_text, which stands on libattn, PCRE2 and
+ * utf8proc; the core library needs none of them.
+ *
+ *     attn_tokenizer_open     a folder's tokenizer -> immutable, shared by threads
+ *     attn_tokenizer_encode   text -> ids, with the place of each in the text
+ *     attn_tokenizer_decode   ids -> text
+ *
+ * Ownership, errors and threads are as in attn.h. Text is UTF-8 with its length, need not be
+ * terminated and may hold zero bytes; malformed bytes are replaced by U+FFFD, as Python's
+ * errors="replace" does, and never an error. */
+#ifndef ATTN_TEXT_H
+#define ATTN_TEXT_H
+
+#include "attn.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct attn_tokenizer attn_tokenizer;
+
+typedef struct attn_tokenizer_options {
+    const attn_allocator *allocator; /* NULL: malloc */
+    size_t max_memory;               /* bytes; 0: no limit */
+} attn_tokenizer_options;
+
+/* Opens the tokenizer of a model folder, or one file: tokenizer.json; else tokenizer.model
+ * (SentencePiece), vocab.json + merges.txt, or vocab.txt. tokenizer_config.json and
+ * special_tokens_map.json, where they are, add what these do not say. options may be NULL. */
+ATTN_API attn_status attn_tokenizer_open(attn_tokenizer **out, const char *path,
+                                         const attn_tokenizer_options *options, attn_error *err);
+ATTN_API void attn_tokenizer_close(attn_tokenizer *tokenizer);
+
+/* The number of ids, added tokens included: ids are below it. */
+ATTN_API size_t attn_tokenizer_size(const attn_tokenizer *tokenizer);
+/* The id of a token ("[CLS]", "Ġthe") or -1; the token of an id, or NULL; *length may be NULL. */
+ATTN_API int32_t attn_tokenizer_id(const attn_tokenizer *tokenizer, const char *token,
+                                   size_t length);
+ATTN_API const char *attn_tokenizer_token(const attn_tokenizer *tokenizer, int32_t id,
+                                          size_t *length);
+/* The special token of a role ("bos", "eos", "unk", "pad", "cls", "sep", "mask"), or -1. */
+ATTN_API int32_t attn_tokenizer_special(const attn_tokenizer *tokenizer, const char *role);
+
+/* The result of an encoding: `count` entries in each array, which belong to it. */
+typedef struct attn_encoding {
+    size_t count;
+    int32_t *ids;
+    int32_t *type_ids;   /* 0: first text, 1: its pair (as the post-processor says) */
+    int32_t *attention;  /* 0 where padded, else 1 */
+    int32_t *special;    /* 1: put there by the post-processor or the padding */
+    int32_t *sequence;   /* 0 or 1: the text it is of; -1: none */
+    int32_t *word;       /* the number of its pre-token in its text; -1: none */
+    size_t (*offset)[2]; /* bytes [first, end) of the text that the token stands for */
+    void *memory;        /* everything above lies in it */
+    size_t bytes;
+} attn_encoding;
+
+typedef struct attn_encode_options {
+    bool no_special;    /* leave the post-processor's tokens out */
+    bool no_truncation; /* leave out what tokenizer.json says of truncation, */
+    bool no_padding;    /* and of padding */
+    size_t max_length;  /* truncate to so many tokens, special ones included; 0: as the file says */
+} attn_encode_options;
+
+/* pair may be NULL: one text. options may be NULL. Linear in the length of the text. */
+ATTN_API attn_status attn_tokenizer_encode(const attn_tokenizer *tokenizer, const char *text,
+                                           size_t length, const char *pair, size_t pair_length,
+                                           const attn_encode_options *options, attn_encoding *out,
+                                           attn_error *err);
+ATTN_API void attn_encoding_free(const attn_tokenizer *tokenizer, attn_encoding *encoding);
+
+/* The text of ids, as the decoder of the file makes it. *text is terminated, of *length bytes, and
+ * freed by attn_text_free. Ids outside the vocabulary are left out, as the reference does. */
+ATTN_API attn_status attn_tokenizer_decode(const attn_tokenizer *tokenizer, const int32_t *ids,
+                                           size_t count, bool skip_special, char **text,
+                                           size_t *length, attn_error *err);
+ATTN_API void attn_text_free(const attn_tokenizer *tokenizer, char *text);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
