@@ -24,7 +24,8 @@ quietly()
 } >&2
 
 echo "[1/4] Debian packages"
-install_packages gcc libc6-dev cmake ninja-build pkg-config libcjson-dev libstb-dev
+install_packages gcc libc6-dev cmake ninja-build pkg-config libcjson-dev libpcre2-dev \
+    libutf8proc-dev libstb-dev
 
 echo "[2/4] build into $build"
 mkdir -p $build

@@ -18,8 +18,8 @@ case "${1-}" in
 esac
 
 part "Debian packages"
-packages=(gcc libc6-dev cmake ninja-build pkg-config libcjson-dev libstb-dev libcmocka-dev
-    locales)
+packages=(gcc libc6-dev cmake ninja-build pkg-config libcjson-dev libpcre2-dev
+    libutf8proc-dev libstb-dev libcmocka-dev locales)
 if [ "${1-}" != quick ]; then
     packages+=(clang clang-format libjpeg62-turbo-dev libsimde-dev python3 python3-venv)
 fi

@@ -124,6 +124,7 @@ arm_packages()
     install_packages gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user >$out/arm.log 2>&1 &&
         command -v aarch64-linux-gnu-gcc qemu-aarch64 >/dev/null &&
         unpack_packages arm64 $out/arm64 libcjson1 libcjson-dev libcmocka0 libcmocka-dev libstb-dev \
+            libpcre2-8-0 libpcre2-dev libutf8proc2 libutf8proc-dev \
             >>$out/arm.log 2>&1 && return 0
     echo "the packages to build and run for ARM cannot be had: $(tail -n 1 $out/arm.log)"
     return 1
@@ -144,9 +145,13 @@ check()
 
 exported_symbols()
 {
-    nm -D --defined-only $out/gcc/libattn.so | awk '$3 !~ /^attn_/ { print "libattn.so: " $3 }'
-    nm -g --defined-only $out/gcc/libattn.a |
-        awk 'NF == 3 && $3 !~ /^attn_/ { print "libattn.a: " $3 }'
+    local library
+    for library in libattn libattn_text; do
+        nm -D --defined-only $out/gcc/$library.so |
+            awk -v name=$library.so '$3 !~ /^attn_/ { print name ": " $3 }'
+        nm -g --defined-only $out/gcc/$library.a |
+            awk -v name=$library.a 'NF == 3 && $3 !~ /^attn_/ { print name ": " $3 }'
+    done
 }
 
 forbidden_flags()

@@ -32,7 +32,9 @@ mv "$work/first" "$work/second"
 prefix=$work/second
 library=$(dirname "$(find "$prefix" -name libattn.a)")
 for file in "$prefix/bin/attn" "$prefix/include/attn.h" "$library/libattn.a" "$library/libattn.so" \
-    "$library/libattn.so.0" "$library/pkgconfig/attn.pc" "$library/cmake/attn/attnConfig.cmake"; do
+    "$library/libattn.so.0" "$library/pkgconfig/attn.pc" "$library/cmake/attn/attnConfig.cmake" \
+    "$prefix/include/attn_text.h" "$library/libattn_text.a" "$library/libattn_text.so" \
+    "$library/libattn_text.so.0" "$library/pkgconfig/attn_text.pc"; do
     [ -e "$file" ] || fail "not installed: $file"
 done
 if grep -rlF -e "$work/first" -e "$PWD" "$library/pkgconfig" "$library/cmake"; then

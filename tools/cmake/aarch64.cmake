@@ -1,6 +1,6 @@
 # Cross-compiles for 64-bit ARM with Debian's gcc-aarch64-linux-gnu; ctest runs the programs by qemu-user.
-# ATTN_ROOT: a folder with the files of the arm64 packages libcjson-dev and libcmocka-dev, with their
-# libraries, and libstb-dev; tools/test.sh makes one (unpack_packages in tools/packages.sh).
+# ATTN_ROOT: a folder with the files of the arm64 packages libcjson-dev, libpcre2-dev, libutf8proc-dev and
+# libcmocka-dev, with their libraries, and libstb-dev; tools/test.sh makes one (unpack_packages in tools/packages.sh).
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

@@ -25,6 +25,17 @@ typedef struct attn_pieces {
 attn_status attn_pieces_add(attn_pieces *pieces, int32_t id, size_t first, size_t end,
                             attn_error *err);
 
+void attn_pieces_free(attn_pieces *pieces);
+
+/* A member of the "model" object: a text or NULL (absent or null; an error if `needed`), a flag, a
+ * number in [min, max]; absent or null ones leave *out as it is. */
+attn_status attn_model_text(const cJSON *model, const char *key, bool needed, const char *file,
+                            const char **out, attn_error *err);
+attn_status attn_model_flag(const cJSON *model, const char *key, const char *file, bool *out,
+                            attn_error *err);
+attn_status attn_model_integer(const cJSON *model, const char *key, double min, double max,
+                               const char *file, size_t *out, attn_error *err);
+
 /* Scratch that grows and is reused from pre-token to pre-token of one encoding, such as a BPE's
  * list of symbols or a cache of words. Starts zeroed; each algorithm uses it as it likes. */
 typedef struct attn_tokenizer_work {

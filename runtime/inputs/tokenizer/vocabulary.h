@@ -3,7 +3,9 @@
 #ifndef ATTN_TOKENIZER_VOCABULARY_H
 #define ATTN_TOKENIZER_VOCABULARY_H
 
-#include "runtime/base/memory.h"
+#include "runtime/json.h"
+
+enum { ATTN_VOCABULARY_MAX = 1 << 24 }; /* tokens, and ids */
 
 typedef struct attn_token {
     const char *text; /* terminated; may hold zero bytes */
@@ -13,6 +15,7 @@ typedef struct attn_token {
 
 typedef struct attn_vocabulary {
     size_t count;      /* tokens */
+    size_t room;       /* for so many */
     size_t size;       /* the highest id + 1; ids may leave gaps */
     attn_token *token; /* [count] in the order of insertion */
     uint32_t *by_id;   /* [size] index into token, or UINT32_MAX */
@@ -31,5 +34,9 @@ bool attn_vocabulary_add(attn_vocabulary *v, const char *text, size_t length, in
 int32_t attn_vocabulary_id(const attn_vocabulary *v, const char *text, size_t length);
 /* NULL if there is none. */
 const attn_token *attn_vocabulary_token(const attn_vocabulary *v, int32_t id);
+
+/* From a JSON object {"token": id}. file and where ("model.vocab") are for messages. */
+attn_status attn_vocabulary_read(attn_vocabulary *v, const cJSON *object, const char *file,
+                                 const char *where, attn_arena *arena, attn_error *err);
 
 #endif
