@@ -134,6 +134,9 @@ attn_status attn_need_outputs(attn_reader *r, size_t min, size_t max, size_t *nu
 /* A further operand that an attribute names, such as "padding": "mask". It is appended to the
  * inputs; *index is its place there, or -1 if the key is absent. Call after attn_need_inputs. */
 attn_status attn_read_operand(attn_reader *r, const char *key, int *index);
+/* The name of the model's cache, as in "past": "past": the node's rows stand at the positions from
+ * attn_run_context.past on, or it keeps rows of its own there. *takes_part: is the key there? */
+attn_status attn_read_cache(attn_reader *r, const char *key, bool *takes_part);
 
 /* The weight whose name the attribute `key` gives, with `suffix` ("" or ".weight" ...) appended.
  * If the key is absent param->source is NULL. rank: the rank it must have, or -1 for any.
@@ -157,6 +160,16 @@ attn_status attn_reader_fail(attn_reader *r, const char *format, ...)
 
 /* ---- infer ------------------------------------------------------------------------------- */
 
+/* A part of what a node keeps of one item from run to run: lanes, in each of which every `rows`
+ * rows take the next `bytes` bytes. */
+typedef struct attn_cache_part {
+    size_t lanes;
+    size_t lane_bytes; /* a multiple of 64; room for `context` rows */
+    size_t rows, bytes;
+} attn_cache_part;
+
+enum { ATTN_CACHE_PARTS = 3 }; /* of a node */
+
 typedef struct attn_infer {
     size_t inputs;
     const attn_shape *in; /* [inputs]: the order of "in", then further operands */
@@ -168,6 +181,14 @@ typedef struct attn_infer {
     attn_panel_type products; /* what attention's products are computed with: F32, or BF16_DOT if
                                  the precision that was asked for allows it */
     const size_t *symbols;    /* sizes of the symbolic dimensions */
+    /* Of the model's cache, for nodes that take part in it (attn_read_cache). One plan serves every
+     * position: what depends on it is for run, but for nodes that set by_past. */
+    size_t context;     /* rows that the session keeps; 0: none, each run stands alone, at row 0 */
+    size_t appended;    /* rows of this run; past + appended <= context, if there is one */
+    size_t past;        /* rows before it, as the plan is made */
+    bool by_past;       /* to be set where an output's shape depends on past */
+    size_t cache_parts; /* to be filled: what the node keeps, if there is a context */
+    attn_cache_part cache[ATTN_CACHE_PARTS];
     /* Bytes of scratch to be filled (0 before): shared by all workers, and for each worker. */
     size_t scratch, worker_scratch;
     /* An upper estimate of the multiply-adds of one item, for `attn inspect` and `bench`. */
@@ -200,6 +221,10 @@ typedef struct attn_run_context {
     size_t batch;   /* items of out: 1 if out is not batched */
     const attn_kernels *kernels;
     attn_panel_type products; /* as in infer */
+    size_t past;              /* rows of the model's cache before this run: the position of row 0 */
+    size_t context;           /* as in infer */
+    char *cache;              /* the node's parts of item 0, one after the other, 64-byte aligned */
+    size_t cache_stride;      /* bytes from item to item */
     size_t workers;
     void *scratch; /* 64-byte aligned, as many bytes as infer asked for */
     char *worker_scratch;

@@ -270,6 +270,22 @@ attn_status attn_read_operand(attn_reader *r, const char *key, int *index)
     return ATTN_OK;
 }
 
+attn_status attn_read_cache(attn_reader *r, const char *key, bool *takes_part)
+{
+    attn_attr *a = find(r, key);
+    char text[100];
+    attn_error inner;
+    *takes_part = a != NULL;
+    if (!a) return ATTN_OK;
+    a->used = true;
+    if (a->kind != ATTN_ATTR_TEXT)
+        return attn_reader_fail(r, "key \"%s\" is %s, expected the name of a cache", key,
+                                show(a, text, sizeof text));
+    if (r->cache(r->user, a->text, &inner))
+        return attn_reader_fail(r, "key \"%s\": %s", key, inner.text);
+    return ATTN_OK;
+}
+
 /* ---- weights ----------------------------------------------------------------------------- */
 
 static attn_status add_param(attn_reader *r, attn_param *param)

@@ -44,6 +44,8 @@ struct attn_reader {
                           const attn_weight **found, attn_error *err);
     /* Index of a symbolic dimension, or -1. */
     int (*symbol)(void *user, const char *name);
+    /* Is this the name of the model's cache? */
+    attn_status (*cache)(void *user, const char *name, attn_error *err);
 
     /* What parse asked for. */
     attn_param *params[ATTN_MAX_PARAMS];

@@ -39,6 +39,12 @@ attn_status attn_want_axis(attn_infer *c, size_t input, long axis, int *out)
     return ATTN_OK;
 }
 
+attn_status attn_want_appended(attn_infer *c, size_t rows)
+{
+    if (!c->context || rows == c->appended) return ATTN_OK;
+    return attn_infer_fail(c, "%zu rows, but a run appends %zu to the cache", rows, c->appended);
+}
+
 attn_status attn_want_count(attn_infer *c, const attn_shape *shape, size_t *count)
 {
     attn_shape_text text;

@@ -13,6 +13,8 @@ attn_status attn_want_filled(attn_infer *c, size_t input, attn_dtype dtype, int 
 attn_status attn_want_any(attn_infer *c, size_t input, int min_rank, int max_rank);
 /* axis, counted from the front or (negative) from the end of input's dimensions, into *out. */
 attn_status attn_want_axis(attn_infer *c, size_t input, long axis, int *out);
+/* Where there is a context: rows must be as many as the run appends to the cache. */
+attn_status attn_want_appended(attn_infer *c, size_t rows);
 /* Elements of an output's shape; an error if the count overflows. */
 attn_status attn_want_count(attn_infer *c, const attn_shape *shape, size_t *count);
 /* An error at the node if a weight has no elements. source may be NULL. */

@@ -140,7 +140,9 @@ typedef struct attn_session attn_session;
 
 typedef struct attn_session_options {
     unsigned threads;    /* 0: one per core this process may use */
-    size_t max_memory;   /* bytes for one session (arena and state); 0: no limit */
+    size_t max_memory;   /* bytes for one session (arena, state and caches); 0: no limit */
+    size_t context;      /* rows of the caches, if the model has any (models/FORMAT.md, State): all
+                          * that one text may have. 0: nothing is kept, each run stands alone */
     bool keep_attention; /* keep every attention map for attn_get_map */
     bool no_fusion;      /* run each layer of the description as it stands (for tracing) */
 } attn_session_options;
@@ -171,7 +173,8 @@ ATTN_API attn_status attn_set_image(attn_session *session, const char *name, con
 ATTN_API attn_status attn_prepare(attn_session *session, attn_error *err);
 
 /* Runs the prepared plan. Allocates nothing. Fails only if attn_prepare was not called for these
- * inputs, or if an integer input holds a value outside its declared range. */
+ * inputs, if an integer input holds a value outside its declared range, or if the caches are full
+ * (ATTN_LIMIT). */
 ATTN_API attn_status attn_run(attn_session *session, attn_error *err);
 
 /* The result `name` (NULL: the only one) of the last run. A batched result has the batch as its
@@ -179,8 +182,23 @@ ATTN_API attn_status attn_run(attn_session *session, attn_error *err);
 ATTN_API attn_status attn_output(const attn_session *session, const char *name, attn_tensor *out,
                                  attn_error *err);
 
-/* Sets the state that lives across runs back to zero. */
+/* Sets the state that lives across runs back to zero, and forgets what the caches keep. */
 ATTN_API void attn_reset(attn_session *session);
+
+/* Models with a cache, in a session with a `context`: a run appends its rows, those of its tokens
+ * say, after the `past` rows of the runs before; all that the model says of them is what it would
+ * say in one run, bit for bit. Too many rows are an error (ATTN_LIMIT) of attn_prepare or attn_run.
+ *   past     rows that are kept
+ *   rewind   keeps the first `past` of them and forgets the others (ATTN_BAD_ARGUMENT: there are
+ *            not so many)
+ *   reorder  the caches then have `count` items, the batch of the runs that follow; item i is what
+ *            item parent[i] was. For beams: {0, 0, 0} makes three of one. It allocates only where
+ *            there have not been so many items; after it attn_prepare is due, if count is another.
+ *            Errors: no cache yet, a parent that does not exist, memory. */
+ATTN_API size_t attn_past(const attn_session *session);
+ATTN_API attn_status attn_rewind(attn_session *session, size_t past, attn_error *err);
+ATTN_API attn_status attn_reorder(attn_session *session, const size_t *parent, size_t count,
+                                  attn_error *err);
 
 /* Bytes that the session holds: arena, state and input buffers. Known after attn_prepare. */
 ATTN_API size_t attn_session_memory(const attn_session *session);

@@ -46,6 +46,13 @@ typedef struct attn_port {
     const char **labels; /* entries may be NULL */
 } attn_port;
 
+/* A state of kind "cache": one position for all nodes that keep rows of their own. */
+typedef struct attn_cache_port {
+    const char *name; /* NULL: the model has none */
+    size_t symbol;    /* its size is the number of rows that a run appends */
+    size_t max;       /* rows that the model allows */
+} attn_cache_port;
+
 typedef struct attn_node {
     const attn_layer *layer;
     const char *name;    /* unique: "encoder.layer.0.layernorm_before" */
@@ -62,6 +69,7 @@ typedef struct attn_graph {
     size_t symbols, inputs, states, outputs;
     attn_symbol symbol[ATTN_MAX_SYMBOLS];
     attn_port *input, *state, *output;
+    attn_cache_port cache;
     size_t values; /* the inputs' come first, then the states' */
     const char **value_name;
     size_t nodes;

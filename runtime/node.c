@@ -59,6 +59,13 @@ static int find_symbol(void *user, const char *name)
     return attn_graph_symbol(((attn_builder *)user)->graph, name);
 }
 
+static attn_status find_cache(void *user, const char *name, attn_error *err)
+{
+    const char *known = ((attn_builder *)user)->graph->cache.name;
+    if (known && strcmp(known, name) == 0) return ATTN_OK;
+    return attn_fail(err, ATTN_BAD_MODEL, "\"state\" has no cache \"%.80s\"", name);
+}
+
 /* ---- nodes -------------------------------------------------------------------------------- */
 
 /* "in" and "out": a name or a list of names. *names has room for ATTN_MAX_OPERANDS. */
@@ -205,7 +212,8 @@ attn_status attn_builder_add_node(attn_builder *b, const cJSON *json, const char
                           .evaluate = attn_builder_evaluate,
                           .operand = add_operand,
                           .weight = need_weight,
-                          .symbol = find_symbol};
+                          .symbol = find_symbol,
+                          .cache = find_cache};
     ATTN_TRY(take_attributes(b, json, &reader));
     ATTN_TRY(layer->parse(&reader, node->params));
     ATTN_TRY(finish_node(b, &reader, outs, out_count));

@@ -157,6 +157,9 @@ static attn_status infer_step(planner *p, attn_plan_step *step, attn_infer *c)
                       .kernels = p->options->kernels,
                       .products = p->options->products,
                       .symbols = p->symbol,
+                      .context = p->plan->context,
+                      .appended = p->plan->appended,
+                      .past = p->plan->past,
                       .place = node->place,
                       .err = p->err};
     ATTN_TRY(node->layer->infer(c, node->params));
@@ -189,11 +192,31 @@ static const attn_plan_value *shared_input(const planner *p, const attn_plan_ste
     return fits && p->block[in->block].last == s ? in : NULL;
 }
 
+/* What the node keeps, behind what the nodes before it keep. */
+static attn_status place_cache(planner *p, attn_plan_step *step, const attn_infer *c)
+{
+    attn_plan *plan = p->plan;
+    plan->by_past |= c->by_past;
+    step->cache = plan->cache_bytes;
+    for (size_t i = 0; i < c->cache_parts; i++) {
+        const attn_cache_part *part = &c->cache[i];
+        size_t bytes;
+        plan->cache[plan->caches++] = (attn_plan_cache){*part, plan->cache_bytes};
+        if (!attn_mul(part->lanes, part->lane_bytes, &bytes) ||
+            !attn_add(plan->cache_bytes, bytes, &plan->cache_bytes) ||
+            plan->cache_bytes > MAX_VALUE_BYTES)
+            return attn_fail(p->err, ATTN_LIMIT, "%s: a cache of %zu rows is too large",
+                             step->node->place, plan->context);
+    }
+    return ATTN_OK;
+}
+
 static attn_status place_step(planner *p, size_t s)
 {
     attn_plan_step *step = &p->plan->step[s];
     attn_infer c;
     ATTN_TRY(infer_step(p, step, &c));
+    ATTN_TRY(place_cache(p, step, &c));
     for (size_t i = 0; i < step->outputs; i++) {
         attn_plan_value *v = &p->plan->value[step->out_value[i]];
         size_t last = p->last[step->out_value[i]];
@@ -214,6 +237,21 @@ static attn_status place_step(planner *p, size_t s)
     step->scratch = new_block(p, c.scratch, s, s);
     step->worker_scratch = new_block(p, all, s, s);
     return ATTN_OK;
+}
+
+static attn_status begin_cache(planner *p)
+{
+    attn_plan *plan = p->plan;
+    if (!p->graph->cache.name) return ATTN_OK;
+    plan->appended = p->symbol[p->graph->cache.symbol];
+    plan->context = p->options->context;
+    plan->past = p->options->past;
+    if (!plan->context) return ATTN_OK;
+    if (plan->past > plan->context || plan->appended > plan->context - plan->past)
+        return attn_fail(p->err, ATTN_LIMIT, "%zu rows after %zu do not fit into a context of %zu",
+                         plan->appended, plan->past, plan->context);
+    plan->cache = get(p, plan->steps * ATTN_CACHE_PARTS, sizeof *plan->cache);
+    return plan->cache ? ATTN_OK : ATTN_NO_MEMORY;
 }
 
 static attn_status make_steps(planner *p)
@@ -324,6 +362,7 @@ static attn_status build(planner *p, const attn_plan_input *input)
     find_last(p);
     ATTN_TRY(make_steps(p));
     ATTN_TRY(place_ports(p, input));
+    ATTN_TRY(begin_cache(p));
     for (size_t s = 0; s < plan->steps; s++) ATTN_TRY(place_step(p, s));
     ATTN_TRY(check_states(p));
     ATTN_TRY(check_labels(p));

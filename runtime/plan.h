@@ -34,6 +34,7 @@ typedef struct attn_plan_input {
 
 typedef struct attn_plan_options {
     size_t workers;
+    size_t context, past; /* see attn_infer */
     const attn_kernels *kernels;
     attn_panel_type products; /* see attn_infer */
     bool keep_attention, no_fusion;
@@ -49,6 +50,12 @@ typedef struct attn_plan_value {
     size_t offset; /* bytes from the arena's start */
 } attn_plan_value;
 
+/* A part of what a node keeps from run to run. */
+typedef struct attn_plan_cache {
+    attn_cache_part part;
+    size_t offset; /* within an item of the session's cache */
+} attn_plan_cache;
+
 typedef struct attn_plan_step {
     const attn_node *node;
     attn_value *in, *out; /* data is set by attn_run */
@@ -57,6 +64,7 @@ typedef struct attn_plan_step {
     size_t batch;
     size_t scratch, worker_scratch; /* offsets in the arena */
     size_t worker_scratch_size;
+    size_t cache; /* offset of its parts in an item of the cache */
     double flops; /* multiply-adds of all items */
 } attn_plan_step;
 
@@ -77,6 +85,13 @@ typedef struct attn_plan {
         size_t value;
     } * kept_map;
     size_t state_bytes; /* of the states at this batch */
+    size_t context;     /* rows of the cache; 0: none */
+    size_t appended;    /* rows that a run adds to it */
+    bool by_past;       /* it is for a run after `past` rows alone */
+    size_t past;
+    size_t caches;
+    attn_plan_cache *cache;
+    size_t cache_bytes; /* of one item */
     size_t arena_bytes;
 } attn_plan;
 

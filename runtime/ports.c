@@ -201,6 +201,35 @@ attn_status attn_builder_inputs(attn_builder *b)
     return ATTN_OK;
 }
 
+/* A state of kind "cache". */
+static attn_status read_cache(attn_builder *b, const cJSON *item)
+{
+    static const char *const keys[] = {"kind", "rows", "max", "note", NULL};
+    attn_cache_port *cache = &b->graph->cache;
+    const cJSON *rows = attn_json_get(item, "rows"), *most = attn_json_get(item, "max");
+    char place[300];
+    attn_json_text shown;
+    double max = MAX_DIM;
+    snprintf(place, sizeof place, "%s: state.%.80s", b->source->file, item->string);
+    ATTN_TRY(attn_builder_keys(b, place, item, keys));
+    if (cache->name)
+        return attn_builder_fail(b, place, "there is a cache already, \"%.80s\"", cache->name);
+    int symbol = cJSON_IsString(rows) ? attn_graph_symbol(b->graph, rows->valuestring) : -1;
+    if (symbol < 0)
+        return attn_builder_fail(b, place, "\"rows\" is %s, expected the name of a symbol",
+                                 attn_json_show(&shown, rows));
+    if (most) ATTN_TRY(attn_builder_integer(b, place, "max", most, 1, MAX_DIM, &max));
+    cache->symbol = (size_t)symbol;
+    cache->max = (size_t)max;
+    return copy_name(b, item->string, &cache->name);
+}
+
+static bool is_cache(const cJSON *item)
+{
+    const cJSON *kind = attn_json_get(item, "kind");
+    return cJSON_IsString(kind) && strcmp(kind->valuestring, "cache") == 0;
+}
+
 attn_status attn_builder_states(attn_builder *b)
 {
     static const char *const keys[] = {"shape", "dtype", "next", "note", NULL};
@@ -213,6 +242,10 @@ attn_status attn_builder_states(attn_builder *b)
     if (!g->state) return ATTN_NO_MEMORY;
     for (const cJSON *item = object->child; item; item = item->next) {
         attn_port *port = &g->state[g->states];
+        if (is_cache(item)) {
+            ATTN_TRY(read_cache(b, item));
+            continue;
+        }
         ATTN_TRY(read_source(b, "state", item, keys, port));
         if (attn_builder_lookup(b, port->name, &known))
             return attn_builder_fail(b, b->source->file, "\"%.80s\" is an input and a state",
@@ -295,7 +328,8 @@ static attn_status read_next(attn_builder *b)
 {
     const cJSON *object = attn_json_get(b->source->root, "state");
     size_t i = 0;
-    for (const cJSON *item = object ? object->child : NULL; item; item = item->next, i++) {
+    for (const cJSON *item = object ? object->child : NULL; item; item = item->next) {
+        if (is_cache(item)) continue;
         const cJSON *next = attn_json_get(item, "next");
         attn_json_text shown;
         if (!cJSON_IsString(next) ||
@@ -303,6 +337,7 @@ static attn_status read_next(attn_builder *b)
             return attn_builder_fail(b, b->source->file,
                                      "state.%.80s: \"next\" is %s, expected the name of a value",
                                      item->string, attn_json_show(&shown, next));
+        i++;
     }
     return ATTN_OK;
 }

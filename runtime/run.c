@@ -106,6 +106,10 @@ static void run_step(attn_session *s, attn_plan_step *step)
                           .batch = step->batch,
                           .kernels = s->model->kernels,
                           .products = s->plan->products,
+                          .past = s->cache.past,
+                          .context = s->plan->context,
+                          .cache = s->cache.data ? s->cache.data + step->cache : NULL,
+                          .cache_stride = s->cache.item_bytes,
                           .workers = attn_pool_workers(s->pool),
                           .scratch = s->arena + step->scratch,
                           .worker_scratch = s->arena + step->worker_scratch,
@@ -120,6 +124,10 @@ attn_status attn_run(attn_session *s, attn_error *err)
     if (!s->plan)
         return attn_fail(err, ATTN_BAD_ARGUMENT,
                          "attn_prepare is due: an input has been set since");
+    if (s->plan->by_past && s->plan->past != s->cache.past)
+        return attn_fail(err, ATTN_BAD_ARGUMENT, "attn_prepare is due: the plan is for row %zu",
+                         s->plan->past);
+    ATTN_TRY(attn_cache_check(&s->cache, s->plan, err));
     s->ran = false;
     ATTN_TRY(copy_inputs(s, err));
     copy_states(s, true);
@@ -130,6 +138,7 @@ attn_status attn_run(attn_session *s, attn_error *err)
         if (s->observer) s->observer(s->observer_user, step, seconds_now() - start);
     }
     copy_states(s, false);
+    if (s->plan->context) s->cache.past += s->plan->appended;
     s->ran = true;
     return ATTN_OK;
 }

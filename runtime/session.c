@@ -14,6 +14,10 @@ attn_status attn_session_open(attn_session **out, const attn_model *model,
     if (threads > MAX_THREADS)
         return attn_fail(err, ATTN_BAD_ARGUMENT, "%u threads, at most %d are possible", threads,
                          MAX_THREADS);
+    const attn_cache_port *cache = &model->graph.cache;
+    if (cache->name && options->context > cache->max)
+        return attn_fail(err, ATTN_LIMIT, "a context of %zu rows, model \"%s\" allows %zu",
+                         options->context, model->name, cache->max);
     attn_memory memory;
     void *fresh;
     attn_memory_init(&memory, &model->memory.allocator, options->max_memory);
@@ -50,6 +54,7 @@ void attn_session_close(attn_session *s)
         attn_release(&s->memory, s->input[i].own, s->input[i].own_bytes);
     attn_release(&s->memory, s->arena, s->arena_bytes);
     attn_release(&s->memory, s->state, s->state_bytes);
+    attn_cache_free(&s->cache, &s->memory);
     attn_memory memory = s->memory;
     attn_release(&memory, s, sizeof *s);
 }
@@ -62,6 +67,7 @@ size_t attn_session_memory(const attn_session *s)
 void attn_reset(attn_session *s)
 {
     if (s->state) memset(s->state, 0, s->state_bytes);
+    s->cache.past = 0;
 }
 
 /* ---- inputs ------------------------------------------------------------------------------- */
@@ -149,11 +155,12 @@ static bool same_shapes(const attn_plan_input *a, const attn_plan_input *b, size
     return true;
 }
 
-/* Takes the plan for these inputs out of the list, or NULL. */
+/* Takes the plan for these inputs, and this position if it matters, out of the list, or NULL. */
 static attn_plan *take_plan(attn_session *s, const attn_plan_input *input)
 {
     for (attn_plan **at = &s->plans; *at; at = &(*at)->next)
-        if (same_shapes((*at)->input, input, s->model->graph.inputs)) {
+        if (same_shapes((*at)->input, input, s->model->graph.inputs) &&
+            (!(*at)->by_past || (*at)->past == s->cache.past)) {
             attn_plan *plan = *at;
             *at = plan->next;
             return plan;
@@ -194,7 +201,7 @@ static attn_status prepare_state(attn_session *s, const attn_plan *plan, attn_er
     s->state = NULL;
     s->state_bytes = 0;
     ATTN_TRY(reserve(s, &s->state, &s->state_bytes, plan->state_bytes, "the state", err));
-    attn_reset(s);
+    memset(s->state, 0, s->state_bytes);
     return ATTN_OK;
 }
 
@@ -206,6 +213,8 @@ static attn_status make_ready(attn_session *s, const attn_plan_input *input, att
         attn_plan_options options = {.workers = attn_pool_workers(s->pool),
                                      .kernels = s->model->kernels,
                                      .products = attn_model_products(s->model),
+                                     .context = s->options.context,
+                                     .past = s->cache.past,
                                      .keep_attention = s->options.keep_attention,
                                      .no_fusion = s->options.no_fusion};
         ATTN_TRY(attn_plan_build(&plan, &s->model->graph, input, &options, &s->memory, err));
@@ -216,6 +225,7 @@ static attn_status make_ready(attn_session *s, const attn_plan_input *input, att
     ATTN_TRY(
         reserve(s, &s->arena, &s->arena_bytes, plan->arena_bytes, "the arena of activations", err));
     ATTN_TRY(prepare_state(s, plan, err));
+    ATTN_TRY(attn_cache_prepare(&s->cache, plan, &s->memory, err));
     s->plan = plan;
     return ATTN_OK;
 }

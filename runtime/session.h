@@ -2,6 +2,7 @@
 #ifndef ATTN_SESSION_H
 #define ATTN_SESSION_H
 
+#include "runtime/cache.h"
 #include "runtime/model.h"
 #include "runtime/plan.h"
 #include "runtime/threads.h"
@@ -30,6 +31,7 @@ struct attn_session {
     char *state;
     size_t state_bytes;
     size_t state_batch, state_dim[ATTN_MAX_PORTS][ATTN_MAX_RANK]; /* what the state is for */
+    attn_cache cache;
     attn_observer observer;
     void *observer_user;
 };

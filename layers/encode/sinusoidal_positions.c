@@ -1,5 +1,6 @@
 /* sinusoidal_positions: adds the fixed positions of Vaswani et al. 2017, sec. 3.5, to x.
  *   x, y: [..., seq, dim]; y may be x
+ *   t counts from 0, or with "past" from the rows that the cache has
  *   angle(t, i) = (t + offset) * base^(-i / n), i = 0 .. dim / 2 - 1
  *     n = dim / 2, or dim / 2 - 1 with "endpoint": true (the last frequency is then 1 / base)
  *   "interleaved": y[t, 2i] += sin, y[t, 2i + 1] += cos (the paper)
@@ -10,7 +11,7 @@
 
 typedef struct positions_params {
     int layout;
-    bool endpoint;
+    bool endpoint, past;
     size_t offset;
     double base_log; /* of the base */
 } positions_params;
@@ -79,6 +80,7 @@ static attn_status positions_parse(attn_reader *r, void *params)
     ATTN_TRY(attn_read_word(r, "layout", layouts, &p->layout));
     ATTN_TRY(attn_read_bool(r, "endpoint", &p->endpoint));
     ATTN_TRY(attn_read_size(r, "offset", 0, 1u << 30, &p->offset));
+    ATTN_TRY(attn_read_cache(r, "past", &p->past));
     ATTN_TRY(attn_read_float(r, "base", 1, 1e12, &base));
     p->base_log = natural_log((double)base);
     return ATTN_OK;
@@ -95,6 +97,8 @@ static attn_status positions_infer(attn_infer *c, const void *params)
         return attn_infer_fail(c, "input %s has %zu columns, expected an even number%s",
                                attn_format_shape(&shape, x->dim, x->rank), dim,
                                p->endpoint ? " of at least 4" : "");
+    if (p->past) ATTN_TRY(attn_want_appended(c, seq));
+    if (p->past && c->context) seq = c->context;
     if (seq > (size_t)1 << 30)
         return attn_infer_fail(c, "%zu positions are more than %zu", seq, (size_t)1 << 30);
     c->out[0] = *x;
@@ -114,7 +118,7 @@ static void positions_task(const attn_run_context *c, const void *params, size_t
     for (size_t row = first; row < end; row++) {
         const float *x = attn_item(&c->in[0], item) + row * dim;
         float *y = attn_item(&c->out[0], item) + row * dim;
-        double t = (double)(row % seq + p->offset);
+        double t = (double)(row % seq + p->offset + (p->past ? c->past : 0));
         for (size_t i = 0; i < half; i++) {
             double sine, cosine;
             sine_cosine(t * frequency[i], &sine, &cosine);

@@ -3,7 +3,8 @@
  *   a: "in", first
  *   b: "in", second; or a weight (leading dimensions of 1 that a lacks are dropped); or "value"
  * With "slice_rows" the weight is a table [max, dim...] of which rows offset .. offset + seq are
- * taken, where a is [..., seq, dim...]: learned positions. y may be a if the shapes are equal. */
+ * taken, where a is [..., seq, dim...]: learned positions; with "past" they stand after the rows
+ * that the cache has. y may be a if the shapes are equal. */
 #include "layers/support.h"
 
 #include <float.h>
@@ -11,7 +12,7 @@
 typedef struct binary_params {
     attn_binary op;
     attn_param weight;
-    bool has_value, slice_rows;
+    bool has_value, slice_rows, past;
     float value;
     size_t offset;
 } binary_params;
@@ -34,8 +35,9 @@ static attn_status parse_binary(attn_reader *r, void *params, attn_binary op)
                                 (inputs == 2) + (p->weight.source != NULL) + p->has_value);
     if (!p->weight.source) return ATTN_OK;
     ATTN_TRY(attn_read_bool(r, "slice_rows", &p->slice_rows));
-    if (p->slice_rows) ATTN_TRY(attn_read_size(r, "offset", 0, (size_t)1 << 40, &p->offset));
-    return ATTN_OK;
+    if (!p->slice_rows) return ATTN_OK;
+    ATTN_TRY(attn_read_size(r, "offset", 0, (size_t)1 << 40, &p->offset));
+    return attn_read_cache(r, "past", &p->past);
 }
 
 /* The shape of b as the broadcasting sees it. */
@@ -64,6 +66,12 @@ static attn_status second_shape(attn_infer *c, const binary_params *p, attn_shap
                                attn_format_shape(&text[0], a->dim, a->rank), rows, p->offset,
                                p->weight.source->name,
                                attn_format_shape(&text[1], p->weight.dim, p->weight.rank));
+    if (p->past) ATTN_TRY(attn_want_appended(c, rows));
+    if (p->past && c->context > b->dim[0] - p->offset)
+        return attn_infer_fail(
+            c, "a context of %zu needs so many rows from row %zu on, but \"%s\" is %s", c->context,
+            p->offset, p->weight.source->name,
+            attn_format_shape(&text[1], p->weight.dim, p->weight.rank));
     b->dim[0] = rows;
     return ATTN_OK;
 }
@@ -171,7 +179,8 @@ static void binary_run(const attn_run_context *c, const void *params)
         while (p->slice_rows && p->weight.rank - skip > 2 && p->weight.dim[skip] == 1) skip++;
         b.rank = p->weight.rank - skip;
         for (int i = 0; i < b.rank; i++) b.dim[i] = p->weight.dim[i + skip];
-        j.b = p->weight.data + (p->slice_rows ? p->offset * attn_span(&b, 1, b.rank) : 0);
+        size_t first = p->offset + (p->past ? c->past : 0);
+        j.b = p->weight.data + (p->slice_rows ? first * attn_span(&b, 1, b.rank) : 0);
     } else if (!p->has_value) {
         b = c->in[1].shape;
         j.b = c->in[1].data;
