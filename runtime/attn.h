@@ -225,6 +225,29 @@ ATTN_API size_t attn_map_count(const attn_session *session);
 ATTN_API attn_status attn_get_map(const attn_session *session, size_t index, attn_map *map,
                                   attn_error *err);
 
+/* ---- choosing a token --------------------------------------------------------------------- */
+
+/* How a token is chosen from a row of logits; all zero: the most probable one, of equal ones the
+ * first. What is set works in the order of this list, as transformers' processors do. */
+typedef struct attn_sampling {
+    float repetition_penalty; /* logits of ids that the text so far holds, the prompt included, are
+                               * divided by it if positive, else multiplied; 0 or 1: none */
+    float frequency_penalty;  /* subtracted as often as the id was generated */
+    float presence_penalty;   /* subtracted once if the id was generated */
+    float temperature;        /* logits are divided by it; 0: the most probable one is taken */
+    size_t top_k;             /* the k most probable, and those equal to the last; 0: all */
+    float top_p;              /* the most probable that together reach it; 0 or 1: all */
+    float min_p;              /* those at least so probable, compared with the best; 0: all */
+    uint64_t seed;            /* the same seed gives the same tokens, on every machine */
+} attn_sampling;
+
+/* When a beam search ends, as transformers' early_stopping says. */
+typedef enum attn_early_stopping {
+    ATTN_STOP_LIKELY,      /* false: when no running beam is likely to beat a finished one */
+    ATTN_STOP_WHEN_FULL,   /* true: when as many sequences as beams have finished */
+    ATTN_STOP_NEVER_EARLY, /* "never": when no running beam can beat a finished one */
+} attn_early_stopping;
+
 #ifdef __cplusplus
 }
 #endif
