@@ -67,12 +67,15 @@ typedef struct attn_weight {
                               * ("F64"): dtype then says U8, and no layer may use the tensor */
     const struct attn_integers *integers; /* not NULL: data is integers with scales, which
                                            * attn_weight_to_f32 makes floats of; dtype says U8 */
+    const struct attn_blocks *blocks;     /* not NULL: data is blocks of a GGUF file (gguf.h), which
+                                           * attn_weight_to_f32 makes floats of; dtype says U8 */
     const char *part_of;                  /* not NULL: belongs to the tensor of this name */
     const char *problem;                  /* not NULL: why no layer may use the tensor */
 } attn_weight;
 
 typedef enum attn_form {
     ATTN_PLAIN,  /* contiguous f32 */
+    ATTN_ROWS,   /* some rows of a table at a time: contiguous f32, or as the file has it */
     ATTN_PANELS, /* packed by attn_kernels.pack as [k, n] */
 } attn_form;
 
@@ -88,8 +91,9 @@ typedef struct attn_param {
     bool k_is_row; /* ... element (i, j) is row i, column j of source, otherwise row j, column i */
     bool any_type; /* PANELS: the layer takes panels of every type, not of f32 alone */
     attn_panel_type type; /* PANELS: f32, or what --dtype or the file asks for; known in infer */
-    const float *data;    /* PLAIN */
-    const void *panels;   /* PANELS */
+    const float *data;    /* PLAIN; ROWS: may be NULL, and then widen() makes it from source */
+    void (*widen)(const attn_weight *source, size_t first, size_t count, float *to); /* ROWS */
+    const void *panels;                                                              /* PANELS */
 } attn_param;
 
 /* PANELS: the panel that column j, a multiple of kernels->panel, begins. */

@@ -1,6 +1,10 @@
 /* From a path to a description, a config and the names of the files beside them. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "runtime/gguf_bind.h"
 #include "runtime/model.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,22 +44,32 @@ static bool matches(const cJSON *root, const cJSON *config)
     return true;
 }
 
-static attn_status find_builtin(attn_model *m, attn_found *found, attn_error *err)
+/* architecture: of a GGUF file, or NULL. */
+static attn_status find_builtin(attn_model *m, attn_found *found, const char *architecture,
+                                attn_error *err)
 {
     char known[200] = "";
     for (const attn_builtin *b = attn_builtins; b->name; b++) {
         ATTN_TRY(attn_json_parse(b->name, b->text, b->length, &found->root, err));
-        if (matches(found->root, found->config)) {
+        if (architecture ? attn_gguf_matches(found->root, architecture)
+                         : matches(found->root, found->config)) {
             found->builtin = b;
             m->builtin = true;
             m->description_name = attn_arena_printf(&m->arena, err, "%s (built in)", b->name);
             return m->description_name ? ATTN_OK : ATTN_NO_MEMORY;
         }
+        bool listed = !architecture || attn_json_get(found->root, "gguf");
         cJSON_Delete(found->root);
         found->root = NULL;
+        if (!listed) continue;
         size_t used = strlen(known);
         snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", b->name);
     }
+    if (architecture)
+        return attn_fail(err, ATTN_BAD_MODEL,
+                         "%s: metadata \"general.architecture\" is \"%s\", which no built-in "
+                         "description matches (there are: %s), and the folder has no attn.json",
+                         m->weights_name, architecture, known);
     attn_json_text shown;
     return attn_fail(err, ATTN_BAD_MODEL,
                      "%s: \"model_type\" is %s, which no built-in description matches (there are: "
@@ -75,50 +89,110 @@ static attn_status set_folder(attn_model *m, const char *path, bool is_folder, a
     return m->folder ? ATTN_OK : ATTN_NO_MEMORY;
 }
 
-static attn_status find_weights(attn_model *m, const cJSON *root, attn_error *err)
+/* The only .gguf file of the folder, if it has any. */
+static attn_status find_gguf(attn_model *m, attn_error *err)
+{
+    DIR *list = opendir(m->folder);
+    char name[256] = "";
+    size_t count = 0;
+    for (struct dirent *entry; list && (entry = readdir(list));) {
+        if (entry->d_name[0] == '.' || !attn_is_gguf(entry->d_name)) continue;
+        if (count++ == 0) snprintf(name, sizeof name, "%s", entry->d_name);
+    }
+    if (list) closedir(list);
+    if (count > 1)
+        return attn_fail(err, ATTN_BAD_MODEL,
+                         "%s: holds %zu .gguf files (\"%s\" and others): name one of them",
+                         m->folder, count, name);
+    return count ? find_file(m, name, &m->weights_name, err) : ATTN_OK;
+}
+
+static attn_status find_weights(attn_model *m, attn_error *err)
+{
+    ATTN_TRY(find_file(m, "model.safetensors", &m->weights_name, err));
+    if (!m->weights_name)
+        ATTN_TRY(find_file(m, "model.safetensors.index.json", &m->weights_name, err));
+    return m->weights_name ? ATTN_OK : find_gguf(m, err);
+}
+
+/* "weights": {"file": ...} of a description. */
+static attn_status read_weights_name(attn_model *m, const cJSON *root, attn_error *err)
 {
     const cJSON *file = attn_json_get(attn_json_get(root, "weights"), "file");
     attn_json_text shown;
-    if (file) {
-        if (!cJSON_IsString(file) || strchr(file->valuestring, '/') ||
-            strcmp(file->valuestring, "..") == 0)
-            return attn_fail(err, ATTN_BAD_MODEL,
-                             "%s: \"weights\": \"file\" is %s, expected a file name of this folder",
-                             m->description_name, attn_json_show(&shown, file));
-        m->weights_name = join(m, file->valuestring, err);
-        return m->weights_name ? ATTN_OK : ATTN_NO_MEMORY;
+    if (!file) return ATTN_OK;
+    if (!cJSON_IsString(file) || strchr(file->valuestring, '/') ||
+        strcmp(file->valuestring, "..") == 0)
+        return attn_fail(err, ATTN_BAD_MODEL,
+                         "%s: \"weights\": \"file\" is %s, expected a file name of this folder",
+                         m->description_name, attn_json_show(&shown, file));
+    m->weights_name = join(m, file->valuestring, err);
+    return m->weights_name ? ATTN_OK : ATTN_NO_MEMORY;
+}
+
+/* The metadata stands for config.json, as far as the description says how. */
+static attn_status open_gguf(attn_model *m, attn_found *found, attn_error *err)
+{
+    const char *architecture;
+    cJSON *config;
+    ATTN_TRY(attn_weights_open(&m->weights, m->weights_name, &m->memory, err));
+    if (!found->root) {
+        ATTN_TRY(attn_gguf_architecture(m->weights.gguf, &architecture, &m->weights.arena, err));
+        ATTN_TRY(find_builtin(m, found, architecture, err));
     }
-    ATTN_TRY(find_file(m, "model.safetensors", &m->weights_name, err));
-    if (m->weights_name) return ATTN_OK;
-    return find_file(m, "model.safetensors.index.json", &m->weights_name, err);
+    ATTN_TRY(attn_gguf_bind(&m->weights, m->description_name, found->root, &config, err));
+    if (!config) return ATTN_OK;
+    cJSON_Delete(found->config);
+    found->config = config;
+    m->config_name = m->weights_name;
+    return ATTN_OK;
+}
+
+/* The names that the path tells. */
+static attn_status find_files(attn_model *m, const char *path, attn_error *err)
+{
+    bool is_folder = attn_is_folder(path), is_gguf = !is_folder && attn_is_gguf(path);
+    const char *copy = NULL;
+    ATTN_TRY(set_folder(m, path, is_folder, err));
+    ATTN_TRY(find_file(m, "preprocessor_config.json", &m->preprocess_name, err));
+    if (is_folder)
+        ATTN_TRY(find_file(m, "attn.json", &m->description_name, err));
+    else if (!(copy = attn_arena_text(&m->arena, path, strlen(path), err)))
+        return ATTN_NO_MEMORY;
+    if (is_gguf) {
+        m->weights_name = copy;
+        return ATTN_OK;
+    }
+    if (copy) m->description_name = copy;
+    return find_file(m, "config.json", &m->config_name, err);
 }
 
 attn_status attn_find_description(attn_model *m, const char *path, attn_found *found,
                                   attn_error *err)
 {
-    bool is_folder = attn_is_folder(path);
     *found = (attn_found){0};
-    ATTN_TRY(set_folder(m, path, is_folder, err));
-    ATTN_TRY(find_file(m, "config.json", &m->config_name, err));
-    ATTN_TRY(find_file(m, "preprocessor_config.json", &m->preprocess_name, err));
-    if (is_folder)
-        ATTN_TRY(find_file(m, "attn.json", &m->description_name, err));
-    else
-        m->description_name = attn_arena_text(&m->arena, path, strlen(path), err);
-    if (!is_folder && !m->description_name) return ATTN_NO_MEMORY;
+    ATTN_TRY(find_files(m, path, err));
+    if (m->description_name) {
+        ATTN_TRY(attn_json_read(m->description_name, &found->root, err));
+        ATTN_TRY(read_weights_name(m, found->root, err));
+    }
+    if (!m->weights_name) ATTN_TRY(find_weights(m, err));
+    bool is_gguf = m->weights_name && attn_is_gguf(m->weights_name);
+    if (is_gguf && !m->description_name) m->config_name = NULL;
     if (m->config_name) {
         ATTN_TRY(attn_json_read(m->config_name, &found->config, err));
         if (!cJSON_IsObject(found->config))
             return attn_fail(err, ATTN_BAD_MODEL, "%s: expected an object, found %s",
                              m->config_name, attn_json_kind(found->config));
     }
-    if (m->description_name)
-        ATTN_TRY(attn_json_read(m->description_name, &found->root, err));
-    else if (m->config_name)
-        ATTN_TRY(find_builtin(m, found, err));
-    else
-        return attn_fail(err, ATTN_IO, "%s: neither attn.json nor config.json is here", m->folder);
-    return find_weights(m, found->root, err);
+    if (is_gguf) return open_gguf(m, found, err);
+    if (found->root) return ATTN_OK;
+    if (m->config_name) {
+        ATTN_TRY(find_builtin(m, found, NULL, err));
+        return read_weights_name(m, found->root, err);
+    }
+    return attn_fail(err, ATTN_IO,
+                     "%s: neither attn.json nor config.json is here, nor a .gguf file", m->folder);
 }
 
 void attn_found_free(attn_found *found)

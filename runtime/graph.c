@@ -140,8 +140,9 @@ static attn_status read_prefixes(attn_builder *b)
 
 static attn_status check_top(attn_builder *b)
 {
-    static const char *const keys[] = {"format",  "name",   "note",  "match", "config",  "symbols",
-                                       "weights", "inputs", "state", "graph", "outputs", NULL};
+    static const char *const keys[] = {"format",  "name",    "note", "match",  "config",
+                                       "symbols", "weights", "gguf", "inputs", "state",
+                                       "graph",   "outputs", NULL};
     const cJSON *root = b->source->root;
     const char *file = b->source->file;
     attn_json_text shown;

@@ -7,7 +7,7 @@
  *   4 bits  NAME_shape I64: the tensor's shape, seen as [out, in] or [in, out]; NAME U8: two of the
  *           inputs in a byte, the first in the low half, as q + 8: [out, ceil(in / 2)] or
  *           [ceil(in / 2), out]; NAME_scale BF16: [out, ceil(in / 32)] or [ceil(in / 32), out] */
-#include "runtime/weights.h"
+#include "runtime/gguf.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -36,6 +36,7 @@ const char *attn_precision_name(attn_precision precision)
 const char *attn_weight_type(const attn_weight *weight)
 {
     if (weight->integers) return weight->integers->bits == 8 ? "int8" : "int4";
+    if (weight->blocks) return weight->blocks->name;
     return weight->unsupported ? weight->unsupported : attn_dtype_name(weight->dtype);
 }
 

@@ -14,8 +14,8 @@ static size_t line_of(const char *text, const char *at)
     return line;
 }
 
-/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. NULL, or the bad byte. */
-static const char *find_bad_utf8(const char *text, size_t length)
+/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
+const char *attn_json_bad_utf8(const char *text, size_t length)
 {
     const unsigned char *s = (const unsigned char *)text, *end = s + length;
     while (s < end) {
@@ -161,7 +161,7 @@ attn_status attn_json_parse(const char *file, const char *text, size_t length, c
     if (length > ATTN_JSON_MAX_BYTES)
         return attn_fail(err, ATTN_LIMIT, "%s: %zu bytes of JSON, at most %zu are read", file,
                          length, ATTN_JSON_MAX_BYTES);
-    const char *bad = find_bad_utf8(text, length);
+    const char *bad = attn_json_bad_utf8(text, length);
     if (bad)
         return attn_fail(err, ATTN_BAD_FILE, "%s: line %zu: byte 0x%02x is not UTF-8 text", file,
                          line_of(text, bad), (unsigned char)*bad);

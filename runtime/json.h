@@ -19,6 +19,9 @@ attn_status attn_json_parse(const char *file, const char *text, size_t length, c
 /* Reads and parses a file. */
 attn_status attn_json_read(const char *path, cJSON **out, attn_error *err);
 
+/* NULL, or the first byte of text[0..length) that is not valid UTF-8, or is zero. */
+const char *attn_json_bad_utf8(const char *text, size_t length);
+
 /* Case-sensitive; NULL if object is no object or has no such key. */
 const cJSON *attn_json_get(const cJSON *object, const char *key);
 

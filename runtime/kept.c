@@ -6,6 +6,7 @@
 #include "runtime/kept.h"
 
 #include "runtime/base/hash.h"
+#include "runtime/gguf.h"
 #include "runtime/pack.h"
 #include "runtime/threads.h"
 
@@ -73,7 +74,8 @@ static uint64_t hash_weights(const attn_weights *w)
         uint64_t length = 0;
         hash = attn_hash(hash, numbers, sizeof numbers);
         for (int b = 7; b >= 0; b--) length = length << 8 | data[b];
-        hash = attn_hash(hash, data, 8 + (size_t)length); /* checked when it was parsed */
+        size_t head = w->gguf ? w->gguf->header : 8 + (size_t)length; /* checked when parsed */
+        hash = attn_hash(hash, data, head);
         size_t step = file->size / SAMPLES;
         for (size_t s = 0; step >= SAMPLE_BYTES && s < SAMPLES; s++) {
             hash = attn_hash(hash, data + s * step + (step - SAMPLE_BYTES), SAMPLE_BYTES);

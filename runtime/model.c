@@ -101,7 +101,7 @@ static attn_status describe(attn_model *m, const char *path, attn_error *err)
     m->kernels = attn_kernels_select(&problem);
     if (!m->kernels) return attn_fail(err, ATTN_BAD_ARGUMENT, "%s", problem);
     attn_status status = attn_find_description(m, path, &found, err);
-    if (!status && m->weights_name)
+    if (!status && m->weights_name && !m->weights.files)
         status = attn_weights_open(&m->weights, m->weights_name, &m->memory, err);
     if (!status) status = build_graph(m, &found, err);
     attn_found_free(&found);

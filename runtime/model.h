@@ -13,7 +13,7 @@ struct attn_model {
     const char *folder;           /* "models/cifar10_cct" */
     const char *description_name; /* the description's file, or "vit.json (built in)" */
     bool builtin;                 /* the description is inside the library */
-    const char *config_name;      /* NULL: the folder has none */
+    const char *config_name;      /* or the GGUF file; NULL: the folder has none */
     const char *weights_name;     /* NULL: the folder has none */
     const char *preprocess_name;  /* NULL: the folder has none */
     const char *name;
@@ -51,15 +51,16 @@ typedef struct attn_builtin {
 extern const attn_builtin attn_builtins[]; /* ended by a NULL name */
 
 /* Where the description of `path` comes from: a file of the folder, or a built-in that matches its
- * config.json. *root is the caller's (cJSON_Delete). */
+ * config.json or the architecture of its GGUF file. *root is the caller's (cJSON_Delete). */
 typedef struct attn_found {
     cJSON *root;
     const attn_builtin *builtin; /* NULL: a file */
-    cJSON *config;               /* NULL: the folder has none */
+    cJSON *config;               /* of config.json or of the GGUF file; NULL: there is none */
 } attn_found;
 
 /* Fills model->folder and the names, and *found, whose trees the caller frees by
- * attn_found_free, also after an error. */
+ * attn_found_free, also after an error. The weights of a GGUF file, which are a config too, are
+ * opened. */
 attn_status attn_find_description(attn_model *model, const char *path, attn_found *found,
                                   attn_error *err);
 void attn_found_free(attn_found *found);

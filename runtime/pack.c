@@ -154,6 +154,11 @@ attn_status attn_pack_folder(attn_model *model, const char *path, attn_pack_repo
     *report = (attn_pack_report){0};
     if (!model->weights_name)
         return attn_fail(err, ATTN_BAD_MODEL, "%s: has no weights to pack", model->folder);
+    if (model->weights.gguf)
+        return attn_fail(err, ATTN_BAD_MODEL,
+                         "%s: a GGUF file is not packed into a folder; it runs as it is, and "
+                         "--dtype or --panels take it",
+                         model->weights_name);
     ATTN_TRY(check_target(path, err));
     if (snprintf(f.path, sizeof f.path, "%.*s.partial-%ld", (int)length, path, (long)getpid()) >=
             (int)sizeof f.path ||

@@ -33,13 +33,15 @@ size_t attn_param_elements(const attn_param *p)
     return count;
 }
 
-/* Large plain f32 of a file, if it happens to be aligned, is used where it is mapped. A small one
- * is cheaper as a copy: the system maps 64 KB around each page that is touched. */
+/* Large plain f32 of a file, if it happens to be aligned, is used where it is mapped, and rows of a
+ * large table, whatever they are. A small one is cheaper as a copy: the system maps 64 KB around
+ * each page that is touched. */
 bool attn_param_in_place(const attn_param *p)
 {
+    bool large = attn_param_elements(p) >= IN_PLACE_BYTES / sizeof(float);
+    if (p->form == ATTN_ROWS) return large;
     return p->form == ATTN_PLAIN && p->source->dtype == ATTN_F32 &&
-           (uintptr_t)p->source->data % sizeof(float) == 0 &&
-           attn_param_elements(p) >= IN_PLACE_BYTES / sizeof(float);
+           (uintptr_t)p->source->data % sizeof(float) == 0 && large;
 }
 
 bool attn_param_bytes(const attn_param *p, const attn_kernels *kernels, size_t *out)

@@ -56,7 +56,7 @@ static void fill(void *arg, size_t index, size_t worker)
     const attn_param *p = *t->use->param;
     char *to = f->memory + t->use->offset;
     float *temporary = f->temporary + worker * f->temporary_floats;
-    if (p->form == ATTN_PLAIN) {
+    if (p->form != ATTN_PANELS) {
         attn_weight_to_f32(p->source, p->first + t->from, t->to - t->from, (float *)to + t->from);
         attn_weight_forget(p->source, p->first + t->from, t->to - t->from);
         return;
@@ -78,8 +78,8 @@ static void fill(void *arg, size_t index, size_t worker)
 static size_t count_units(const attn_use *use, const attn_kernels *kernels, size_t *each)
 {
     const attn_param *p = *use->param;
-    size_t units = p->form == ATTN_PLAIN ? attn_param_elements(p)
-                                         : p->n / kernels->panel + (p->n % kernels->panel != 0);
+    size_t units = p->form != ATTN_PANELS ? attn_param_elements(p)
+                                          : p->n / kernels->panel + (p->n % kernels->panel != 0);
     size_t parts = use->bytes / TASK_BYTES + 1;
     if (p->form == ATTN_PANELS && (p->k_is_row || p->k == 0)) parts = 1;
     *each = units / parts + (units % parts != 0);
@@ -130,9 +130,10 @@ void attn_params_bind(const attn_params *params, const void *memory)
             if (p->form == ATTN_PANELS)
                 p->panels = at;
             else if (attn_param_in_place(p))
-                p->data = (const float *)p->source->data + p->first;
+                p->data = is_readable(p->source) ? (const float *)p->source->data + p->first : NULL;
             else
                 p->data = (const float *)(const void *)at;
+            p->widen = attn_weight_to_f32;
         }
     }
 }

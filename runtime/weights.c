@@ -1,5 +1,6 @@
 #include "runtime/weights.h"
 
+#include "runtime/gguf.h"
 #include "runtime/json.h"
 
 #include <stdlib.h>
@@ -44,6 +45,31 @@ static attn_status open_single(attn_weights *w, const char *path, attn_error *er
     ATTN_TRY(open_file(w, path, &only, err));
     w->list = only.list;
     w->count = only.count;
+    return ATTN_OK;
+}
+
+static attn_status open_gguf(attn_weights *w, const char *path, attn_error *err)
+{
+    w->file = attn_arena_get(&w->arena, 1, sizeof *w->file, err);
+    attn_gguf *gguf = attn_arena_get(&w->arena, 1, sizeof *gguf, err);
+    char *file = attn_arena_text(&w->arena, path, strlen(path), err);
+    if (!w->file || !gguf || !file) return ATTN_NO_MEMORY;
+    ATTN_TRY(attn_file_map(w->file, file, err));
+    w->files = 1;
+    ATTN_TRY(attn_gguf_parse(file, w->file->data, w->file->size, &w->arena, gguf, &w->list,
+                             &w->count, err));
+    for (size_t i = 0; i < w->count; i++) w->list[i].mapping = w->file;
+    w->gguf = gguf;
+    return ATTN_OK;
+}
+
+attn_status attn_weights_sort(attn_weights *w, attn_error *err)
+{
+    if (w->count) qsort(w->list, w->count, sizeof *w->list, compare_names);
+    for (size_t i = 1; i < w->count; i++)
+        if (strcmp(w->list[i - 1].name, w->list[i].name) == 0)
+            return attn_fail(err, ATTN_BAD_FILE, "%s: two tensors have the name \"%.200s\"",
+                             w->list[i].file, w->list[i].name);
     return ATTN_OK;
 }
 
@@ -151,10 +177,15 @@ static attn_status open_index(attn_weights *w, const char *path, const cJSON *in
 
 /* ---- open, close, find -------------------------------------------------------------------- */
 
-static bool is_index(const char *path)
+static bool ends_with(const char *path, const char *end)
 {
-    size_t length = strlen(path);
-    return length >= 5 && strcmp(path + length - 5, ".json") == 0;
+    size_t length = strlen(path), tail = strlen(end);
+    return length >= tail && strcmp(path + length - tail, end) == 0;
+}
+
+bool attn_is_gguf(const char *path)
+{
+    return ends_with(path, ".gguf");
 }
 
 attn_status attn_weights_open(attn_weights *w, const char *path, attn_memory *memory,
@@ -164,15 +195,17 @@ attn_status attn_weights_open(attn_weights *w, const char *path, attn_memory *me
     attn_arena_init(&w->arena, memory);
     attn_error cause = {.status = ATTN_OK};
     attn_status status;
-    if (is_index(path)) {
+    if (ends_with(path, ".json")) {
         cJSON *index;
         status = attn_json_read(path, &index, &cause);
         if (!status) status = open_index(w, path, index, &cause);
         cJSON_Delete(index);
+    } else if (attn_is_gguf(path)) {
+        status = open_gguf(w, path, &cause);
     } else {
         status = open_single(w, path, &cause);
     }
-    if (!status) status = attn_weights_pair(w->list, w->count, &w->arena, &cause);
+    if (!status && !w->gguf) status = attn_weights_pair(w->list, w->count, &w->arena, &cause);
     if (!status) return ATTN_OK;
     attn_weights_close(w);
     if (err) *err = cause;
@@ -205,8 +238,8 @@ attn_status attn_weight_check(const attn_weight *weight, attn_error *err)
 
 /* ---- conversion --------------------------------------------------------------------------- */
 
-/* IEEE 754 binary16 to binary32. Bits only: no compiler or CPU quiets a NaN on the way. */
-static uint32_t half_bits(uint32_t h)
+/* Bits only: no compiler or CPU quiets a NaN on the way. */
+uint32_t attn_half_bits(uint32_t h)
 {
     uint32_t sign = (h & 0x8000) << 16, exponent = h >> 10 & 0x1f, fraction = h & 0x3ff;
     if (exponent == 0x1f) return sign | 0x7f800000 | fraction << 13;
@@ -224,6 +257,10 @@ void attn_weight_to_f32(const attn_weight *weight, size_t first, size_t count, f
         attn_integers_to_f32(weight, first, count, to);
         return;
     }
+    if (weight->blocks) {
+        attn_blocks_to_f32(weight, first, count, to);
+        return;
+    }
     from += first * attn_dtype_size(weight->dtype);
     switch (weight->dtype) {
     case ATTN_F32:
@@ -234,7 +271,7 @@ void attn_weight_to_f32(const attn_weight *weight, size_t first, size_t count, f
         for (size_t i = 0; i < count; i++) {
             uint16_t half;
             memcpy(&half, from + 2 * i, 2);
-            uint32_t bits = weight->dtype == ATTN_F16 ? half_bits(half) : (uint32_t)half << 16;
+            uint32_t bits = weight->dtype == ATTN_F16 ? attn_half_bits(half) : (uint32_t)half << 16;
             memcpy(to + i, &bits, 4);
         }
         break;
@@ -274,6 +311,11 @@ void attn_weight_forget(const attn_weight *weight, size_t first, size_t count)
             from = 0;
             bytes = weight->bytes;
         }
+    }
+    if (weight->blocks) {
+        const attn_blocks *b = weight->blocks;
+        from = first / b->elements * b->bytes;
+        bytes = ((first + count - 1) / b->elements + 1) * b->bytes - from;
     }
     attn_file_forget(weight->mapping, (const char *)weight->data + from, bytes);
 }

@@ -1,4 +1,5 @@
-/* Weight files: safetensors, one file or shards with an index; mapped, validated in full. */
+/* Weight files: safetensors, one file or shards with an index, and GGUF; mapped, validated in full.
+ */
 #ifndef ATTN_WEIGHTS_H
 #define ATTN_WEIGHTS_H
 
@@ -20,18 +21,20 @@ typedef struct attn_weights {
     size_t count;
     attn_weight *list; /* sorted by name */
     size_t files;
-    attn_file *file; /* the mapped files */
+    attn_file *file;              /* the mapped files */
+    const struct attn_gguf *gguf; /* NULL: safetensors */
     attn_arena arena;
 } attn_weights;
 
-/* Opens `path`: a .safetensors file, or an index (model.safetensors.index.json), whose shards must
- * lie in its own folder (a name with a slash, or "..", is refused). Checked before anything is
- * used, as the safetensors library does: header length and its 100 MB limit, JSON, dtype, shape,
- * overflow-free sizes, offsets contiguous and covering the whole buffer, no name twice; for an
- * index: every tensor is in the shard that it says, and every tensor of a shard is in the
- * index. A tensor of another dtype of the format (F64, I8, F8_E4M3 ...) is listed, and refused by
- * attn_weight_check. Errors: ATTN_IO, ATTN_BAD_FILE, ATTN_NO_MEMORY; ATTN_LIMIT: memory, a header
- * over 16 MiB (the format allows 100 MB), a rank over ATTN_MAX_RANK. */
+/* Opens `path`: a .gguf file (see gguf.h), a .safetensors file, or an index
+ * (model.safetensors.index.json), whose shards must lie in its own folder (a name with a slash, or
+ * "..", is refused). Checked before anything is used, as the safetensors library does: header
+ * length and its 100 MB limit, JSON, dtype, shape, overflow-free sizes, offsets contiguous and
+ * covering the whole buffer, no name twice; for an index: every tensor is in the shard that it
+ * says, and every tensor of a shard is in the index. A tensor of another dtype of the format (F64,
+ * I8, F8_E4M3 ...) is listed, and refused by attn_weight_check. Errors: ATTN_IO, ATTN_BAD_FILE,
+ * ATTN_NO_MEMORY; ATTN_LIMIT: memory, a header over 16 MiB (the format allows 100 MB), a rank over
+ * ATTN_MAX_RANK. */
 attn_status attn_weights_open(attn_weights *w, const char *path, attn_memory *memory,
                               attn_error *err);
 /* Accepts a zeroed or half-open one. */
@@ -43,6 +46,12 @@ void attn_weights_close(attn_weights *w);
 attn_status attn_safetensors_parse(const char *file, const void *data, size_t size,
                                    attn_arena *arena, attn_weight **list, size_t *count,
                                    attn_precision *packed, attn_error *err);
+
+/* By the end of its name. */
+bool attn_is_gguf(const char *path);
+
+/* Sorts w->list again, whose names have changed. Errors: ATTN_BAD_FILE: a name stands twice. */
+attn_status attn_weights_sort(attn_weights *w, attn_error *err);
 
 /* Finds the quantised tensors of a sorted list, whole with their scales and shapes: sets integers,
  * part_of and, where they do not fit together, problem. */
@@ -70,6 +79,8 @@ void attn_weight_to_f32(const attn_weight *weight, size_t first, size_t count, f
 void attn_weight_forget(const attn_weight *weight, size_t first, size_t count);
 /* The same of everything in the files. */
 void attn_weights_forget(const attn_weights *w);
+/* IEEE 754 binary16 to binary32, as bits. */
+uint32_t attn_half_bits(uint32_t half);
 /* attn_weight_to_f32 of a quantised tensor. */
 void attn_integers_to_f32(const attn_weight *weight, size_t first, size_t count, float *to);
 

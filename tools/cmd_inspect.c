@@ -39,6 +39,7 @@ int cmd_describe(int argc, char **argv)
     status = attn_find_description(&names, c.argument[0], &found, &err) ? cli_error(&err)
                                                                         : describe(&names, &found);
     attn_found_free(&found);
+    attn_weights_close(&names.weights);
     attn_arena_free(&names.arena);
     return status;
 }

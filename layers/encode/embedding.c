@@ -19,6 +19,7 @@ static attn_status embedding_parse(attn_reader *r, void *params)
     ATTN_TRY(attn_need_outputs(r, 1, 1, NULL));
     ATTN_TRY(attn_need_weight(r, "weight", ".weight", 2, &p->weight));
     ATTN_TRY(attn_need_elements(r, &p->weight));
+    p->weight.form = ATTN_ROWS;
     return attn_read_float(r, "scale", -(double)FLT_MAX, (double)FLT_MAX, &p->scale);
 }
 
@@ -45,11 +46,12 @@ static void embedding_task(const attn_run_context *c, const void *params, size_t
     for (size_t i = first; i < end; i++) {
         size_t row = ids[i] < 0 ? 0 : (size_t)ids[i];
         if (row >= rows) row = rows - 1;
-        const float *w = p->weight.data + row * dim;
-        if (p->scale == 1)
-            memcpy(y + i * dim, w, dim * sizeof(float));
+        if (p->weight.data)
+            memcpy(y + i * dim, p->weight.data + row * dim, dim * sizeof(float));
         else
-            c->kernels->binary(ATTN_BIN_MUL, y + i * dim, w, 1, &p->scale, 0, dim);
+            p->weight.widen(p->weight.source, row * dim, dim, y + i * dim);
+        if (p->scale != 1)
+            c->kernels->binary(ATTN_BIN_MUL, y + i * dim, y + i * dim, 1, &p->scale, 0, dim);
     }
 }
 
