@@ -1,5 +1,6 @@
 /* attention: steps 2, 3 and 4 in one; see attention.h. */
-#include "layers/attention.h"
+#include "layers/attention_run.h"
+#include "layers/support.h"
 
 static attn_status parse(attn_reader *r, void *params)
 {
@@ -11,6 +12,12 @@ static attn_status parse(attn_reader *r, void *params)
     ATTN_TRY(attn_normalize_parse(r, "normalize", &p->normalize));
     ATTN_TRY(attn_select_parse(r, "select", &p->select));
     p->select.kv_heads = p->score.kv_heads;
+    ATTN_TRY(attn_read_cache(r, "cache", &p->cached));
+    bool product = p->score.kind == ATTN_SCORE_SCALED_DOT || p->score.kind == ATTN_SCORE_DOT ||
+                   p->score.kind == ATTN_SCORE_BILINEAR;
+    if (p->cached && (!product || p->select.kind != ATTN_SELECT_WEIGHTED))
+        return attn_reader_fail(r, "\"cache\" is for scaled_dot, dot and bilinear scores, and for "
+                                   "the weighted selection");
     return ATTN_OK;
 }
 
@@ -27,20 +34,10 @@ bool attn_attention_fuse(const void *score_params, const void *normalize_params,
     return p->select.kv_heads == 0 || p->score.heads % p->select.kv_heads == 0;
 }
 
-/* How a run is cut. By heads, where these are enough for all workers: a task prepares the keys and
- * values of a key head in the worker's own scratch, then goes through all query rows that meet it.
- * Otherwise all heads are prepared first, in the shared scratch, and a task is a block of rows. */
-typedef struct layout {
-    bool by_heads;
-    attn_row_blocks blocks; /* by heads: of one key head */
-    size_t keys, values;    /* bytes of a prepared head */
-    size_t scores, own;     /* bytes of a block of scores (0: they go to the second output), and of
-                             * the steps' scratch */
-} layout;
-
-static bool lay_out(layout *l, const attn_kernels *kernels, const attn_attention_params *p,
-                    const attn_score_size *z, const attn_select_size *y, attn_panel_type products,
-                    size_t batch, size_t workers, bool keeps_weights)
+static bool lay_out(attn_attention_layout *l, const attn_kernels *kernels,
+                    const attn_attention_params *p, const attn_score_size *z,
+                    const attn_select_size *y, attn_panel_type products, size_t batch,
+                    size_t workers, bool keeps_weights)
 {
     size_t tasks = batch * z->kv_heads, group = z->heads / z->kv_heads, score, select, normalize;
     bool both = z->kv_heads == y->kv_heads;
@@ -67,52 +64,63 @@ static bool lay_out(layout *l, const attn_kernels *kernels, const attn_attention
     return true;
 }
 
+/* The keys and values of a run that is prepared in scratch of its own. */
+static attn_status prepared_scratch(attn_infer *c, const attn_attention_layout *l,
+                                    const attn_score_size *z, const attn_select_size *y)
+{
+    size_t keys, values;
+    if (l->by_heads) {
+        ATTN_TRY(attn_add_scratch(c, 1, l->keys, &c->worker_scratch));
+        return attn_add_scratch(c, 1, l->values, &c->worker_scratch);
+    }
+    if (!attn_mul(l->keys, z->kv_heads, &keys) || !attn_mul(l->values, y->kv_heads, &values))
+        return attn_infer_fail(c, "%zu keys of %zu columns are too large", z->k_len, z->k_dim);
+    ATTN_TRY(attn_add_scratch(c, c->batch, keys, &c->scratch));
+    return attn_add_scratch(c, c->batch, values, &c->scratch);
+}
+
+/* With a cache, sizes are those of a full one; only the weights that are shown have the size of
+ * this very run. */
+static attn_status check_cache(attn_infer *c, const attn_attention_params *p, attn_score_size *z,
+                               attn_select_size *y, attn_shape *weights)
+{
+    ATTN_TRY(attn_want_appended(c, z->k_len));
+    if (p->score.mask >= 0 || p->score.bias >= 0)
+        return attn_infer_fail(c, "\"%s\" is not possible with a cache",
+                               p->score.mask >= 0 ? "mask" : "bias");
+    weights->dim[2] = z->k_len + c->past;
+    c->by_past = c->outputs > 1;
+    z->k_len = y->k_len = c->context;
+    return attn_attention_keep(c, p, z, y);
+}
+
 static attn_status infer(attn_infer *c, const void *params)
 {
     const attn_attention_params *p = params;
+    bool cached = p->cached && c->context;
     attn_score_size z;
     attn_select_size y;
-    layout l;
-    size_t keys = 0, values = 0;
+    attn_attention_layout l;
     ATTN_TRY(attn_score_check(c, &p->score, &z));
     attn_shape weights = {ATTN_F32, 3, {z.heads, z.q_len, z.k_len}};
     ATTN_TRY(attn_select_check(c, &p->select, &weights, 2, &y));
+    if (cached) ATTN_TRY(check_cache(c, p, &z, &y, &weights));
     if (c->outputs > 1) c->out[1] = weights;
-    if (!lay_out(&l, c->kernels, p, &z, &y, c->products, c->batch, c->workers, c->outputs > 1) ||
-        !attn_mul(l.keys, z.kv_heads, &keys) || !attn_mul(l.values, y.kv_heads, &values))
+    attn_score_size pairs = z;
+    pairs.k_len = weights.dim[2];
+    c->flops =
+        (double)z.heads * attn_score_pairs(&p->score, &pairs) * ((double)z.k_dim + (double)y.v_dim);
+    if (cached && attn_is_step(p, &z, &y)) return attn_step_scratch(c, p, &z);
+    if (!lay_out(&l, c->kernels, p, &z, &y, c->products, c->batch, c->workers, c->outputs > 1))
         return attn_infer_fail(c, "%zu queries and %zu keys of %zu columns are too large", z.q_len,
                                z.k_len, z.k_dim);
-    if (l.by_heads) {
-        ATTN_TRY(attn_add_scratch(c, 1, l.keys, &c->worker_scratch));
-        ATTN_TRY(attn_add_scratch(c, 1, l.values, &c->worker_scratch));
-    } else {
-        ATTN_TRY(attn_add_scratch(c, c->batch, keys, &c->scratch));
-        ATTN_TRY(attn_add_scratch(c, c->batch, values, &c->scratch));
-    }
+    if (!cached) ATTN_TRY(prepared_scratch(c, &l, &z, &y));
     ATTN_TRY(attn_add_scratch(c, 1, l.scores, &c->worker_scratch));
-    ATTN_TRY(attn_add_scratch(c, 1, l.own, &c->worker_scratch));
-    c->flops =
-        (double)z.heads * attn_score_pairs(&p->score, &z) * ((double)z.k_dim + (double)y.v_dim);
-    return ATTN_OK;
-}
-
-typedef struct attention_job {
-    const attn_run_context *c;
-    const attn_attention_params *p;
-    attn_score_run score;
-    attn_select_run select;
-    layout l;
-} attention_job;
-
-/* Keys that the masks leave out have weight 0 and can be passed over, unless the weights are wanted
- * or may be less than that. */
-static bool may_narrow(const attention_job *job)
-{
-    return job->c->outputs == 1 && job->p->normalize.kind != ATTN_NORMALIZE_NONE;
+    return attn_add_scratch(c, 1, l.own, &c->worker_scratch);
 }
 
 /* scratch: [ scores | the steps' own ] */
-static void run_block(const attention_job *job, attn_row_block block, const char *keys,
+static void run_block(const attn_attention_job *job, attn_row_block block, const char *keys,
                       const char *values, char *scratch)
 {
     const attn_run_context *c = job->c;
@@ -121,62 +129,87 @@ static void run_block(const attention_job *job, attn_row_block block, const char
     void *own = scratch + job->l.scores;
     if (c->outputs > 1)
         w = attn_item(&c->out[1], block.item) + (block.head * z->q_len + block.row) * z->k_len;
-    if (may_narrow(job)) attn_score_narrow(&job->score, &block);
+    if (attn_may_narrow(job)) attn_score_narrow(&job->score, &block);
     attn_score_block(&job->score, &block, keys, w, own);
     attn_normalize_rows(c->kernels, &job->p->normalize, w, w, block.rows, block.keys, own);
     attn_select_sparsify(c->kernels, &job->p->select, w, block.rows, block.keys, own);
     attn_select_block(&job->select, &block, values, w, own);
 }
 
-static void head_task(void *arg, size_t task, size_t worker)
+/* Where a prepared head lies: in the cache, or in the shared scratch: [ keys | values ]. */
+static char *shared_keys(const attn_attention_job *job, size_t item, size_t head)
 {
-    const attention_job *job = arg;
-    const attn_score_size *z = &job->score.size;
-    size_t item = task / z->kv_heads, head = task % z->kv_heads, group = z->heads / z->kv_heads;
-    char *keys = attn_worker_scratch(job->c, worker), *values = keys + job->l.keys;
-    attn_score_prepare(&job->score, item, head, keys);
-    attn_select_prepare(&job->select, item, head, values);
-    for (size_t i = 0; i < job->l.blocks.tasks; i++) {
-        attn_row_block block = attn_get_row_block(&job->l.blocks, i);
-        block.item = item;
-        block.head += head * group;
-        run_block(job, block, keys, values, values + job->l.values);
-    }
-}
-
-/* Where a prepared head lies in the shared scratch: [ keys | values ]. */
-static char *shared_keys(const attention_job *job, size_t item, size_t head)
-{
+    if (job->cached) return attn_cached_keys(job, item, head);
     if (job->score.key_items == 1) item = 0;
     return (char *)job->c->scratch + (item * job->score.size.kv_heads + head) * job->l.keys;
 }
 
-static char *shared_values(const attention_job *job, size_t item, size_t head)
+static char *shared_values(const attn_attention_job *job, size_t item, size_t head)
 {
+    if (job->cached) return attn_cached_values(job, item, head);
     size_t keys = job->c->batch * job->score.size.kv_heads * job->l.keys;
     if (job->select.value_items == 1) item = 0;
     return (char *)job->c->scratch + keys +
            (item * job->select.size.kv_heads + head) * job->l.values;
 }
 
+static void prepare_keys(const attn_attention_job *job, size_t item, size_t head, char *keys)
+{
+    if (job->cached)
+        attn_append_keys(job, item, head);
+    else
+        attn_score_prepare(&job->score, item, head, keys);
+}
+
+static void prepare_values(const attn_attention_job *job, size_t item, size_t head, char *values)
+{
+    if (job->cached)
+        attn_append_values(job, item, head);
+    else
+        attn_select_prepare(&job->select, item, head, values);
+}
+
+static void head_task(void *arg, size_t task, size_t worker)
+{
+    const attn_attention_job *job = arg;
+    const attn_score_size *z = &job->score.size;
+    size_t item = task / z->kv_heads, head = task % z->kv_heads, group = z->heads / z->kv_heads;
+    char *scratch = attn_worker_scratch(job->c, worker), *keys = scratch;
+    char *values = keys + job->l.keys;
+    if (job->cached) {
+        keys = attn_cached_keys(job, item, head);
+        values = attn_cached_values(job, item, head);
+    } else {
+        scratch = values + job->l.values;
+    }
+    prepare_keys(job, item, head, keys);
+    prepare_values(job, item, head, values);
+    for (size_t i = 0; i < job->l.blocks.tasks; i++) {
+        attn_row_block block = attn_get_row_block(&job->l.blocks, i);
+        block.item = item;
+        block.head += head * group;
+        run_block(job, block, keys, values, scratch);
+    }
+}
+
 static void prepare_task(void *arg, size_t task, size_t worker)
 {
-    const attention_job *job = arg;
+    const attn_attention_job *job = arg;
     size_t heads = job->score.size.kv_heads, kv_heads = job->select.size.kv_heads;
     size_t key_tasks = job->score.key_items * heads;
     (void)worker;
     if (task < key_tasks) {
         size_t item = task / heads, head = task % heads;
-        attn_score_prepare(&job->score, item, head, shared_keys(job, item, head));
+        prepare_keys(job, item, head, shared_keys(job, item, head));
     } else {
         size_t item = (task - key_tasks) / kv_heads, head = (task - key_tasks) % kv_heads;
-        attn_select_prepare(&job->select, item, head, shared_values(job, item, head));
+        prepare_values(job, item, head, shared_values(job, item, head));
     }
 }
 
 static void block_task(void *arg, size_t task, size_t worker)
 {
-    const attention_job *job = arg;
+    const attn_attention_job *job = arg;
     const attn_score_size *z = &job->score.size;
     attn_row_block block = attn_get_row_block(&job->l.blocks, task);
     size_t values = z->heads / job->select.size.kv_heads;
@@ -187,20 +220,28 @@ static void block_task(void *arg, size_t task, size_t worker)
 
 static void run(const attn_run_context *c, const void *params)
 {
-    attention_job job = {.c = c, .p = params};
+    attn_attention_job job = {.c = c, .p = params};
     const attn_value *q = &c->in[0], *v = &c->in[2];
     attn_score_begin(&job.score, c, &job.p->score, c->products);
     attn_select_begin(&job.select, c, &job.p->select, c->products, job.p->score.heads,
                       q->shape.dim[0], v);
-    lay_out(&job.l, c->kernels, job.p, &job.score.size, &job.select.size, c->products, c->batch,
-            c->workers, c->outputs > 1);
+    attn_score_size z = job.score.size;
+    attn_select_size y = job.select.size;
+    if (job.p->cached && c->context) {
+        attn_attention_resume(&job);
+        z.k_len = y.k_len = c->context; /* as in infer */
+        if (attn_is_step(job.p, &z, &y)) {
+            attn_step_run(&job);
+            return;
+        }
+    }
+    lay_out(&job.l, c->kernels, job.p, &z, &y, c->products, c->batch, c->workers, c->outputs > 1);
+    job.l.blocks.k_len = job.score.size.k_len;
     if (job.l.by_heads) {
-        c->parallel(c->pool, c->batch * job.score.size.kv_heads, head_task, &job);
+        c->parallel(c->pool, c->batch * z.kv_heads, head_task, &job);
         return;
     }
-    c->parallel(c->pool,
-                job.score.key_items * job.score.size.kv_heads +
-                    job.select.value_items * job.select.size.kv_heads,
+    c->parallel(c->pool, job.score.key_items * z.kv_heads + job.select.value_items * y.kv_heads,
                 prepare_task, &job);
     c->parallel(c->pool, job.l.blocks.tasks, block_task, &job);
 }

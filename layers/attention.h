@@ -5,7 +5,10 @@
  *
  * The scores of a block live in a worker's scratch; the whole [q_len, k_len] is stored only where
  * a second output asks for it. It holds the weights as they mix the values: after the selection
- * has dropped what it drops. The results are those of the three layers, bit for bit. */
+ * has dropped what it drops. The results are those of the three layers, bit for bit.
+ *
+ * With "cache", in a session with a context, k_len counts the rows of earlier runs too: they lie in
+ * the cache as the products take them, this run's are appended. */
 #ifndef ATTN_ATTENTION_H
 #define ATTN_ATTENTION_H
 
@@ -17,6 +20,7 @@ typedef struct attn_attention_params {
     attn_score_params score;
     attn_normalize_params normalize;
     attn_select_params select;
+    bool cached; /* the session keeps the keys and values of earlier runs */
 } attn_attention_params;
 
 /* Composes the params of a `score`, a `normalize` and a `select` node into those of an `attention`

@@ -196,6 +196,10 @@ static const attn_plan_value *shared_input(const planner *p, const attn_plan_ste
 static attn_status place_cache(planner *p, attn_plan_step *step, const attn_infer *c)
 {
     attn_plan *plan = p->plan;
+    if (c->cache_parts && step->batch != plan->batch)
+        return attn_fail(p->err, ATTN_BAD_INPUT,
+                         "%s: what it keeps is the same for every item of a batch of %zu",
+                         step->node->place, plan->batch);
     plan->by_past |= c->by_past;
     step->cache = plan->cache_bytes;
     for (size_t i = 0; i < c->cache_parts; i++) {

@@ -29,6 +29,12 @@ bool attn_select_worker_bytes(const attn_kernels *kernels, const attn_select_par
     return attn_mul(kept, sizeof(float), bytes) && attn_round_bytes(*bytes, bytes);
 }
 
+size_t attn_value_stride(const attn_kernels *kernels, attn_panel_type type, size_t rows)
+{
+    size_t bytes = kernels->panel_bytes(type, rows);
+    return attn_round_bytes(bytes, &bytes) ? bytes : 0;
+}
+
 void attn_select_begin(attn_select_run *s, const attn_run_context *c, const attn_select_params *p,
                        attn_panel_type wanted, size_t heads, size_t q_len, const attn_value *v)
 {
@@ -44,6 +50,8 @@ void attn_select_begin(attn_select_run *s, const attn_run_context *c, const attn
                            .v = v,
                            .y = &c->out[0],
                            .value_items = v->stride ? c->batch : 1};
+    if (p->kind == ATTN_SELECT_WEIGHTED)
+        s->panel_stride = c->kernels->panel_bytes(s->type, s->size.k_len);
     attn_select_value_bytes(c->kernels, p, s->type, &s->size, &s->value_bytes);
 }
 
@@ -84,9 +92,9 @@ void attn_select_block(const attn_select_run *s, const attn_row_block *block, co
     for (size_t i = 0; row_bytes && i < block->rows; i++)
         kernels->quantize(s->type, (char *)scratch + i * row_bytes, w + i * block->keys,
                           block->keys);
-    /* The block's keys are some of the rows of every panel. */
-    size_t panel = block->keys == z->k_len ? z->v_dim : kernels->panel;
-    size_t each = kernels->panel_bytes(s->type, z->k_len);
+    /* The block's keys are some of the rows of every panel, or all. */
+    bool whole = kernels->panel_bytes(s->type, block->keys) == s->panel_stride;
+    size_t panel = whole ? z->v_dim : kernels->panel;
     size_t skipped = block->first ? kernels->panel_bytes(s->type, block->first) : 0;
     for (size_t j = 0; j < z->v_dim; j += panel) {
         attn_gemm g = {.m = block->rows,
@@ -96,7 +104,7 @@ void attn_select_block(const attn_select_run *s, const attn_row_block *block, co
                        .ldx = block->keys,
                        .rows = scratch,
                        .type = s->type,
-                       .w = (const char *)values + j / kernels->panel * each + skipped,
+                       .w = (const char *)values + j / kernels->panel * s->panel_stride + skipped,
                        .y = y + j,
                        .ldy = ldy,
                        .scale = 1};

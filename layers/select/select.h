@@ -45,6 +45,10 @@ bool attn_select_worker_bytes(const attn_kernels *kernels, const attn_select_par
                               attn_panel_type type, const attn_select_size *size, size_t rows,
                               size_t *bytes);
 
+/* Bytes from panel to panel of values that have room for `rows`, whole cache lines: in a cache. 0
+ * on overflow. */
+size_t attn_value_stride(const attn_kernels *kernels, attn_panel_type type, size_t rows);
+
 /* A run of this step. Set up by attn_select_begin; a value head is prepared before the blocks that
  * it is mixed for, in any order and on any worker. */
 typedef struct attn_select_run {
@@ -53,8 +57,9 @@ typedef struct attn_select_run {
     const attn_kernels *kernels;
     attn_panel_type type;
     const attn_value *v, *y;
-    size_t value_items; /* items of v with data of their own */
-    size_t value_bytes; /* of one prepared value head; 0 if there is nothing to prepare */
+    size_t value_items;  /* items of v with data of their own */
+    size_t value_bytes;  /* of one prepared value head; 0 if there is nothing to prepare */
+    size_t panel_stride; /* bytes from panel to panel of it */
 } attn_select_run;
 
 /* heads, q_len: of the weights. */
