@@ -4,11 +4,15 @@
  *
  * {"type": "Unigram", "vocab": [["<unk>", 0], ["a", -2.5]], "unk_id": 0, "byte_fallback": false}
  *
+ * "exact_scores": true, of those who make the object from a file that is not JSON: the scores are
+ * what they are, not what the reference would read.
+ *
  * Scores are summed as the reference sums them, and of equal sums the one whose last token begins
  * first is kept, as there. */
 #include "runtime/inputs/tokenizer/automaton.h"
 
 #include "runtime/inputs/tokenizer/algorithm.h"
+#include "runtime/inputs/tokenizer/decimal.h"
 
 #include <float.h>
 #include <stdio.h>
@@ -57,12 +61,14 @@ static attn_status read_vocabulary(const cJSON *model, const char *file,
                                    attn_vocabulary *vocabulary, double **score, attn_arena *arena,
                                    attn_error *err)
 {
+    bool exact = false;
     const cJSON *list = attn_json_get(model, "vocab"), *item;
     size_t count = 0, id = 0;
     if (!cJSON_IsArray(list))
         return attn_fail(err, ATTN_BAD_FILE,
                          "%s: model.vocab: a list of tokens and scores is needed, found %s", file,
                          attn_json_kind(list));
+    ATTN_TRY(attn_model_flag(model, "exact_scores", file, &exact, err));
     cJSON_ArrayForEach(item, list) count++;
     if (count == 0) return attn_fail(err, ATTN_BAD_FILE, "%s: model.vocab is empty", file);
     ATTN_TRY(attn_vocabulary_init(vocabulary, count, count, arena, err));
@@ -71,6 +77,7 @@ static attn_status read_vocabulary(const cJSON *model, const char *file,
     cJSON_ArrayForEach(item, list)
     {
         ATTN_TRY(read_entry(item, id, file, vocabulary, &(*score)[id], arena, err));
+        if (!exact) (*score)[id] = attn_decimal_quick((*score)[id]);
         id++;
     }
     return ATTN_OK;
