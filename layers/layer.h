@@ -107,7 +107,8 @@ static inline const void *attn_panel(const attn_kernels *kernels, const attn_par
 /* The node that is being parsed: its attributes (expressions already evaluated), operands and
  * weights. Every attribute must be read by the layer; the runtime refuses what is left over.
  * Each function returns ATTN_OK, or an error that names file, node, key and values. `read_*`
- * leave *value as it was if the key is absent (set the default first); `need_*` demand it. */
+ * leave *value as it was if the key is absent (set the default first); `need_*` demand it. A number
+ * or flag that is null (as a config may say) counts as absent. */
 typedef struct attn_reader attn_reader;
 
 attn_status attn_read_size(attn_reader *r, const char *key, size_t min, size_t max, size_t *value);
@@ -131,6 +132,13 @@ attn_status attn_read_ints(attn_reader *r, const char *key, long min, long max, 
 #define ATTN_SYMBOL(i) (ATTN_SYMBOL_BASE - (long)(i))
 
 bool attn_has_key(const attn_reader *r, const char *key);
+
+/* An attribute that is an object, such as a config's "rope_scaling". Between the two calls the
+ * functions above read the object's keys instead of the node's; leaving it refuses a key that was
+ * not read, unless its value is null. *found: false, and nothing to leave, if the attribute is
+ * absent or null. */
+attn_status attn_enter_object(attn_reader *r, const char *key, bool *found);
+attn_status attn_leave_object(attn_reader *r);
 
 /* The operands: "in" and "out" of the node. These check the number: min <= number <= max. */
 attn_status attn_need_inputs(attn_reader *r, size_t min, size_t max, size_t *number);

@@ -11,6 +11,8 @@ attn_status attn_reader_fail(attn_reader *r, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (r->object)
+        return attn_fail(r->err, ATTN_BAD_MODEL, "%s: \"%s\": %s", r->place, r->object, text);
     return attn_fail(r->err, ATTN_BAD_MODEL, "%s: %s", r->place, text);
 }
 
@@ -46,7 +48,7 @@ static attn_status missing(attn_reader *r, const char *key)
     return attn_reader_fail(r, "the key \"%s\" is missing", key);
 }
 
-/* The attribute with its expression evaluated; NULL if the key is absent. */
+/* The attribute with its expression evaluated; *found is false if the key is absent. */
 static attn_status get(attn_reader *r, const char *key, attn_attr *value, bool *found)
 {
     attn_attr *a = find(r, key);
@@ -61,12 +63,14 @@ static attn_status get(attn_reader *r, const char *key, attn_attr *value, bool *
     return status ? attn_reader_fail(r, "key \"%s\": %s", key, inner.text) : ATTN_OK;
 }
 
+/* needed: null is no number; otherwise it stands for an absent key. */
 static attn_status get_number(attn_reader *r, const char *key, double min, double max, bool whole,
-                              double *out, bool *found)
+                              bool needed, double *out, bool *found)
 {
     attn_attr value;
     char text[100];
     ATTN_TRY(get(r, key, &value, found));
+    if (*found && value.kind == ATTN_ATTR_NULL && !needed) *found = false;
     if (!*found) return ATTN_OK;
     double x = value.number;
     if (value.kind != ATTN_ATTR_NUMBER || !(x >= min && x <= max) || (whole && x != floor(x)))
@@ -77,41 +81,54 @@ static attn_status get_number(attn_reader *r, const char *key, double min, doubl
     return ATTN_OK;
 }
 
-attn_status attn_read_size(attn_reader *r, const char *key, size_t min, size_t max, size_t *value)
+static attn_status get_size(attn_reader *r, const char *key, size_t min, size_t max, bool needed,
+                            size_t *value)
 {
     double x = 0;
     bool found;
     /* Beyond 2^53 a double is no exact integer. */
     double top = max > ((size_t)1 << 53) ? 9007199254740992.0 : (double)max;
-    ATTN_TRY(get_number(r, key, (double)min, top, true, &x, &found));
+    ATTN_TRY(get_number(r, key, (double)min, top, true, needed, &x, &found));
     if (found) *value = (size_t)x;
     return ATTN_OK;
 }
 
-attn_status attn_need_size(attn_reader *r, const char *key, size_t min, size_t max, size_t *value)
+attn_status attn_read_size(attn_reader *r, const char *key, size_t min, size_t max, size_t *value)
 {
-    return attn_has_key(r, key) ? attn_read_size(r, key, min, max, value) : missing(r, key);
+    return get_size(r, key, min, max, false, value);
 }
 
-attn_status attn_read_int(attn_reader *r, const char *key, long min, long max, long *value)
+attn_status attn_need_size(attn_reader *r, const char *key, size_t min, size_t max, size_t *value)
+{
+    return attn_has_key(r, key) ? get_size(r, key, min, max, true, value) : missing(r, key);
+}
+
+static attn_status get_int(attn_reader *r, const char *key, long min, long max, bool needed,
+                           long *value)
 {
     double x = 0;
     bool found;
-    ATTN_TRY(get_number(r, key, (double)min, (double)max, true, &x, &found));
+    ATTN_TRY(get_number(r, key, (double)min, (double)max, true, needed, &x, &found));
     if (found) *value = (long)x;
     return ATTN_OK;
 }
 
-attn_status attn_need_int(attn_reader *r, const char *key, long min, long max, long *value)
+attn_status attn_read_int(attn_reader *r, const char *key, long min, long max, long *value)
 {
-    return attn_has_key(r, key) ? attn_read_int(r, key, min, max, value) : missing(r, key);
+    return get_int(r, key, min, max, false, value);
 }
 
-attn_status attn_read_float(attn_reader *r, const char *key, double min, double max, float *value)
+attn_status attn_need_int(attn_reader *r, const char *key, long min, long max, long *value)
+{
+    return attn_has_key(r, key) ? get_int(r, key, min, max, true, value) : missing(r, key);
+}
+
+static attn_status get_float(attn_reader *r, const char *key, double min, double max, bool needed,
+                             float *value)
 {
     double x = 0;
     bool found;
-    ATTN_TRY(get_number(r, key, min, max, false, &x, &found));
+    ATTN_TRY(get_number(r, key, min, max, false, needed, &x, &found));
     if (!found) return ATTN_OK;
     float narrow = (float)x;
     /* A tiny temperature must not become 0 on the way to f32. */
@@ -121,9 +138,14 @@ attn_status attn_read_float(attn_reader *r, const char *key, double min, double 
     return ATTN_OK;
 }
 
+attn_status attn_read_float(attn_reader *r, const char *key, double min, double max, float *value)
+{
+    return get_float(r, key, min, max, false, value);
+}
+
 attn_status attn_need_float(attn_reader *r, const char *key, double min, double max, float *value)
 {
-    return attn_has_key(r, key) ? attn_read_float(r, key, min, max, value) : missing(r, key);
+    return attn_has_key(r, key) ? get_float(r, key, min, max, true, value) : missing(r, key);
 }
 
 attn_status attn_read_bool(attn_reader *r, const char *key, bool *value)
@@ -132,7 +154,7 @@ attn_status attn_read_bool(attn_reader *r, const char *key, bool *value)
     bool found;
     char text[100];
     ATTN_TRY(get(r, key, &a, &found));
-    if (!found) return ATTN_OK;
+    if (!found || a.kind == ATTN_ATTR_NULL) return ATTN_OK;
     if (a.kind != ATTN_ATTR_BOOL)
         return attn_reader_fail(r, "key \"%s\" is %s, expected true or false", key,
                                 show(&a, text, sizeof text));
@@ -226,6 +248,35 @@ attn_status attn_read_ints(attn_reader *r, const char *key, long min, long max, 
     for (size_t i = 0; i < value.count; i++)
         ATTN_TRY(read_entry(r, key, &value.items[i], min, max, symbols, &values[i]));
     *count = (int)value.count;
+    return ATTN_OK;
+}
+
+attn_status attn_enter_object(attn_reader *r, const char *key, bool *found)
+{
+    attn_attr value;
+    char text[100];
+    ATTN_TRY(get(r, key, &value, found));
+    if (*found && value.kind == ATTN_ATTR_NULL) *found = false;
+    if (!*found) return ATTN_OK;
+    if (value.kind != ATTN_ATTR_OBJECT)
+        return attn_reader_fail(r, "key \"%s\" is %s, expected an object", key,
+                                show(&value, text, sizeof text));
+    r->object = key;
+    r->outer_count = r->attr_count;
+    r->outer = r->attrs;
+    r->attr_count = value.count;
+    r->attrs = value.items;
+    return ATTN_OK;
+}
+
+attn_status attn_leave_object(attn_reader *r)
+{
+    for (size_t i = 0; i < r->attr_count; i++)
+        if (!r->attrs[i].used && r->attrs[i].kind != ATTN_ATTR_NULL)
+            return attn_reader_fail(r, "the key \"%.100s\" is not known here", r->attrs[i].key);
+    r->object = NULL;
+    r->attr_count = r->outer_count;
+    r->attrs = r->outer;
     return ATTN_OK;
 }
 

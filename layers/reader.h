@@ -10,7 +10,7 @@ typedef enum attn_attr_kind {
     ATTN_ATTR_BOOL, /* number is 0 or 1 */
     ATTN_ATTR_TEXT, /* a word, a name or an expression: the reading function decides */
     ATTN_ATTR_LIST,
-    ATTN_ATTR_OBJECT, /* no layer takes one */
+    ATTN_ATTR_OBJECT, /* items have keys */
 } attn_attr_kind;
 
 typedef struct attn_attr {
@@ -30,6 +30,10 @@ struct attn_reader {
     attn_error *err;
     size_t attr_count;
     attn_attr *attrs;
+    /* Where the attributes are those of an object: its key, and the node's own meanwhile. */
+    const char *object;
+    size_t outer_count;
+    attn_attr *outer;
     size_t inputs, outputs;
 
     /* The graph under construction. */

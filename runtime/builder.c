@@ -19,7 +19,7 @@ attn_status attn_builder_fail(attn_builder *b, const char *place, const char *fo
 
 /* ---- values of the JSON ------------------------------------------------------------------- */
 
-/* A list within a list has a kind and no items: no layer takes one. */
+/* What lies deeper than in one list or object has a kind and no items: no layer takes it. */
 attn_status attn_builder_attr(attn_builder *b, const cJSON *json, int level, attn_attr *out,
                               attn_error *err)
 {
@@ -30,20 +30,21 @@ attn_status attn_builder_attr(attn_builder *b, const cJSON *json, int level, att
         *out = (attn_attr){.kind = ATTN_ATTR_BOOL, .number = cJSON_IsTrue(json)};
     } else if (cJSON_IsString(json)) {
         *out = (attn_attr){.kind = ATTN_ATTR_TEXT, .text = json->valuestring};
-    } else if (cJSON_IsObject(json)) {
-        out->kind = ATTN_ATTR_OBJECT;
-    } else if (cJSON_IsArray(json) && level > 0) {
-        out->kind = ATTN_ATTR_LIST;
-    } else if (cJSON_IsArray(json)) {
+    } else if (cJSON_IsObject(json) || cJSON_IsArray(json)) {
+        out->kind = cJSON_IsObject(json) ? ATTN_ATTR_OBJECT : ATTN_ATTR_LIST;
+        if (level > 0) return ATTN_OK;
         size_t count = (size_t)cJSON_GetArraySize(json), i = 0;
         if (count > MAX_LIST)
-            return attn_fail(err, ATTN_BAD_MODEL, "a list of %zu entries, at most %d are read",
-                             count, MAX_LIST);
+            return attn_fail(err, ATTN_BAD_MODEL, "%s of %zu entries, at most %d are read",
+                             cJSON_IsObject(json) ? "an object" : "a list", count, MAX_LIST);
         attn_attr *items = attn_arena_get(b->arena, count, sizeof *items, err);
         if (!items) return ATTN_NO_MEMORY;
-        for (const cJSON *item = json->child; item; item = item->next)
-            ATTN_TRY(attn_builder_attr(b, item, level + 1, &items[i++], err));
-        *out = (attn_attr){.kind = ATTN_ATTR_LIST, .count = count, .items = items};
+        for (const cJSON *item = json->child; item; item = item->next, i++) {
+            ATTN_TRY(attn_builder_attr(b, item, level + 1, &items[i], err));
+            items[i].key = item->string;
+        }
+        out->count = count;
+        out->items = items;
     }
     return ATTN_OK;
 }

@@ -182,6 +182,24 @@ static attn_status call_text(parser *p, const char *name, const value *arg, valu
     return ATTN_OK;
 }
 
+/* get('key', otherwise): `otherwise` is evaluated only where the config gives no value. */
+static attn_status call_get(parser *p, const value *key, value *out)
+{
+    const cJSON *item = NULL;
+    bool skipped = p->skip;
+    value otherwise;
+    if (!skipped && key->kind != ATTN_EXPR_TEXT)
+        return fail(p, "a text in single quotes is needed before here");
+    if (!skipped) item = attn_scope_config(p->scope, key->text, key->length);
+    if (!take(p, ",")) return fail(p, "get needs a second value, for where there is none,");
+    bool found = item && !cJSON_IsNull(item);
+    p->skip = skipped || found;
+    attn_status status = parse_value(p, &otherwise);
+    p->skip = skipped;
+    *out = found ? json_value(item) : otherwise;
+    return status;
+}
+
 static attn_status call_number(parser *p, const char *name, const value *arg, value *out)
 {
     if (strcmp(name, "len") == 0) {
@@ -219,6 +237,8 @@ static attn_status parse_call(parser *p, const char *name, value *out)
         }
     } else if (strcmp(name, "has") == 0 || strcmp(name, "given") == 0) {
         ATTN_TRY(call_text(p, name, &first, out));
+    } else if (strcmp(name, "get") == 0) {
+        ATTN_TRY(call_get(p, &first, out));
     } else if (strcmp(name, "floor") == 0 || strcmp(name, "ceil") == 0 ||
                strcmp(name, "sqrt") == 0 || strcmp(name, "len") == 0) {
         ATTN_TRY(call_number(p, name, &first, out));

@@ -7,11 +7,13 @@
  *     product  = sign { ("*" | "/" | "//" | "%") sign }     sign = [ "-" ] postfix
  *     postfix  = primary { "[" value "]" }
  *     primary  = number | 'text' | true | false | null | name { "." name } | call | "(" value ")"
- *     call     = ("min" | "max" | "floor" | "ceil" | "sqrt" | "len" | "has" | "given") "(" ... ")"
+ *     call     = ("min" | "max" | "floor" | "ceil" | "sqrt" | "len" | "has" | "given" | "get")
+ *                "(" ... ")"
  *
  * A name is a repeat's index or a key of the config. has('tensor') tells whether the weight file
- * has that tensor (prefixes applied), given('key') whether the config has the key with a value. The
- * branch of `if`, `and`, `or` that is not taken is not evaluated. */
+ * has that tensor (prefixes applied), given('key') whether the config has the key with a value;
+ * get('key', otherwise) is that value, or `otherwise` where there is none. What `if`, `and`, `or`
+ * and `get` do not need is not evaluated. */
 #ifndef ATTN_EXPRESSION_H
 #define ATTN_EXPRESSION_H
 

@@ -24,8 +24,7 @@ static attn_status find_file(attn_model *m, const char *name, const char **out, 
     return ATTN_OK;
 }
 
-/* One "match" entry: the config has the value, or a list that has it. */
-static bool entry_matches(const cJSON *want, const cJSON *have)
+static bool value_matches(const cJSON *want, const cJSON *have)
 {
     if (cJSON_IsArray(have)) {
         for (const cJSON *item = have->child; item; item = item->next)
@@ -33,6 +32,16 @@ static bool entry_matches(const cJSON *want, const cJSON *have)
         return false;
     }
     return have && cJSON_Compare(want, have, true);
+}
+
+/* One "match" entry: the config has the value (of a list: one of the values), or a list that has
+ * it. */
+static bool entry_matches(const cJSON *want, const cJSON *have)
+{
+    if (!cJSON_IsArray(want)) return value_matches(want, have);
+    for (const cJSON *item = want->child; item; item = item->next)
+        if (value_matches(item, have)) return true;
+    return false;
 }
 
 static bool matches(const cJSON *root, const cJSON *config)

@@ -7,6 +7,7 @@
 enum {
     MAX_NESTING = ATTN_MAX_REPEATS, /* groups around a node */
     MAX_REPEAT = 1024,
+    MAX_CHOICES = 32,    /* values of a "require" */
     MAX_ITEMS = 1 << 17, /* entries of "graph" that are looked at, repetitions counted */
 };
 
@@ -138,11 +139,69 @@ static attn_status read_prefixes(attn_builder *b)
     return ATTN_OK;
 }
 
+static bool in_list(const cJSON *list, const cJSON *value)
+{
+    for (const cJSON *item = list->child; item; item = item->next)
+        if (cJSON_Compare(item, value, true)) return true;
+    return false;
+}
+
+static attn_status fail_requirement(attn_builder *b, const char *place, const cJSON *known,
+                                    const cJSON *have)
+{
+    attn_json_text shown;
+    char list[200] = "";
+    for (const cJSON *item = known->child; item; item = item->next) {
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "",
+                 attn_json_show(&shown, item));
+    }
+    return attn_builder_fail(b, place, "%s has %s, this description knows %s",
+                             b->scope.config_name ? b->scope.config_name : "the config",
+                             attn_json_show(&shown, have), *list ? list : "none");
+}
+
+/* "require": {"key": [values]}: what the config says there, or each entry of its list, is one of
+ * the values; null and nothing always are. Values are numbers, flags and texts. */
+static attn_status check_requirement(attn_builder *b, const cJSON *known)
+{
+    char place[300];
+    attn_json_text shown;
+    snprintf(place, sizeof place, "%s: require.%.80s", b->source->file, known->string);
+    bool plain = cJSON_IsArray(known) && cJSON_GetArraySize(known) <= MAX_CHOICES;
+    for (const cJSON *v = plain ? known->child : NULL; v; v = v->next)
+        plain = plain && (cJSON_IsNumber(v) || cJSON_IsBool(v) || cJSON_IsString(v));
+    if (!plain)
+        return attn_builder_fail(b, place,
+                                 "expected a list of at most %d numbers, flags and texts, found %s",
+                                 MAX_CHOICES, attn_json_show(&shown, known));
+    const cJSON *have = attn_scope_config(&b->scope, known->string, strlen(known->string));
+    bool list = cJSON_IsArray(have);
+    b->work += (size_t)(list ? cJSON_GetArraySize(have) : 1) * MAX_CHOICES;
+    if (b->work > ATTN_MAX_WORK)
+        return attn_builder_fail(b, place, "the config has too many entries to look at");
+    for (const cJSON *v = list ? have->child : have; v; v = list ? v->next : NULL)
+        if (!cJSON_IsNull(v) && !in_list(known, v)) return fail_requirement(b, place, known, v);
+    return ATTN_OK;
+}
+
+static attn_status check_requirements(attn_builder *b)
+{
+    const cJSON *object = attn_json_get(b->source->root, "require");
+    attn_json_text shown;
+    if (object && !cJSON_IsObject(object))
+        return attn_builder_fail(b, b->source->file, "\"require\" is %s, expected an object",
+                                 attn_json_show(&shown, object));
+    for (const cJSON *item = object ? object->child : NULL; item; item = item->next)
+        ATTN_TRY(check_requirement(b, item));
+    return ATTN_OK;
+}
+
 static attn_status check_top(attn_builder *b)
 {
-    static const char *const keys[] = {"format",  "name",    "note", "match",  "config",
-                                       "symbols", "weights", "gguf", "inputs", "state",
-                                       "graph",   "outputs", NULL};
+    static const char *const keys[] = {"format",  "name",    "note",    "match", "config",
+                                       "require", "symbols", "weights", "gguf",  "inputs",
+                                       "state",   "graph",   "outputs", NULL};
     const cJSON *root = b->source->root;
     const char *file = b->source->file;
     attn_json_text shown;
@@ -159,7 +218,7 @@ static attn_status check_top(attn_builder *b)
         return attn_builder_fail(b, file, "\"config\" is %s, expected an object",
                                  attn_json_show(&shown, config));
     b->scope.defaults = config;
-    return ATTN_OK;
+    return check_requirements(b);
 }
 
 attn_status attn_graph_build(attn_graph *graph, const attn_graph_source *source, attn_arena *arena,

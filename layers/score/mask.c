@@ -5,6 +5,7 @@
  *   causal:    key j if j <= p
  *   window n:  key j if |p - j| < n; with causal: p - n < j <= p
  */
+#include "layers/exact.h"
 #include "layers/score/score.h"
 
 #include <math.h>
@@ -83,17 +84,41 @@ static void add_row(const attn_score_run *s, const attn_value *v, size_t item, s
     s->kernels->binary(ATTN_BIN_ADD, row, row, 1, attn_item(v, item) + at, 1, n);
 }
 
+/* Press et al. 2021 (arXiv:2108.12409), sec. 3 and its code: 2^(-8 (h + 1) / heads) if heads is a
+ * power of two; otherwise those of the power of two below, then every other one of that above. */
+float attn_alibi_slope(size_t head, size_t heads)
+{
+    const double ln2 = 0.69314718055994530942;
+    size_t power = 1;
+    while (power * 2 <= heads) power *= 2;
+    double exponent = head < power ? 8 * (double)(head + 1) / (double)power
+                                   : 4 * (double)(2 * (head - power) + 1) / (double)power;
+    return (float)attn_exp_of_minus(ln2 * exponent);
+}
+
+/* position: of the query, counted from the row's first key. */
+static void add_distances(float slope, long position, float *row, size_t n)
+{
+    for (size_t j = 0; j < n; j++) {
+        long distance = position - (long)j;
+        row[j] -= slope * (float)(distance < 0 ? -distance : distance);
+    }
+}
+
 void attn_score_mask(const attn_score_run *s, const attn_row_block *block, float *scores)
 {
     const attn_score_size *z = &s->size;
     size_t n = block->keys, begin = block->first, stop = begin + n;
     bool padded = s->padding && !keeps_all(s->padding, block->item, begin, n);
-    if (!padded && !s->mask && !s->bias && !s->p->causal && !s->p->window) return;
+    if (!padded && !s->mask && !s->bias && !s->p->alibi && !s->p->causal && !s->p->window) return;
+    float slope = s->p->alibi ? attn_alibi_slope(block->head, z->heads) : 0;
     for (size_t r = 0; r < block->rows; r++) {
         float *row = scores + r * n;
         size_t i = block->row + r, first, end;
         size_t in_plane = i * z->k_len + begin;
         size_t in_stack = (block->head * z->q_len + i) * z->k_len + begin;
+        if (s->p->alibi)
+            add_distances(slope, (long)(i + z->k_len) - (long)z->q_len - (long)begin, row, n);
         if (s->bias)
             add_row(s, s->bias, block->item, s->bias->shape.rank == 3 ? in_stack : in_plane, row,
                     n);

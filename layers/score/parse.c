@@ -1,6 +1,8 @@
 /* The attributes of the score step, and the check of its shapes. */
 #include "layers/score/score.h"
 
+#include <math.h>
+
 static const char *const kinds[] = {"scaled_dot", "dot",      "cosine", "bilinear",
                                     "additive",   "gaussian", NULL};
 
@@ -43,13 +45,16 @@ attn_status attn_score_parse(attn_reader *r, const char *kind_key, attn_score_pa
     if (p->heads % p->kv_heads != 0)
         return attn_reader_fail(r, "\"kv_heads\": %zu does not divide \"heads\": %zu", p->kv_heads,
                                 p->heads);
-    p->has_scale = attn_has_key(r, "scale");
-    p->scale = 1;
+    p->scale = NAN;
     ATTN_TRY(attn_read_float(r, "scale", -1e30, 1e30, &p->scale));
+    p->has_scale = !isnan(p->scale);
+    if (!p->has_scale) p->scale = 1;
     p->sigma = 1;
     if (p->kind == ATTN_SCORE_GAUSSIAN) ATTN_TRY(attn_read_float(r, "sigma", 1e-9, 1e9, &p->sigma));
     p->eps = 1e-8f;
     if (p->kind == ATTN_SCORE_COSINE) ATTN_TRY(attn_read_float(r, "eps", 1e-30, 1e30, &p->eps));
+    ATTN_TRY(attn_read_float(r, "softcap", 1e-9, 1e30, &p->softcap));
+    ATTN_TRY(attn_read_bool(r, "alibi", &p->alibi));
     ATTN_TRY(attn_read_bool(r, "causal", &p->causal));
     ATTN_TRY(attn_read_size(r, "window", 1, ATTN_COUNT_MAX, &p->window));
     ATTN_TRY(attn_read_operand(r, "padding", &p->padding));

@@ -24,6 +24,8 @@ typedef struct attn_score_params {
     size_t heads, kv_heads;
     bool has_scale; /* else 1 / sqrt(q_dim) for scaled_dot, 1 for the others */
     float scale, sigma, eps;
+    float softcap; /* 0: none */
+    bool alibi;
     bool causal;
     size_t window; /* 0: none */
     /* Indices of further operands among the node's inputs, or -1. */
@@ -82,6 +84,9 @@ void attn_score_narrow(const attn_score_run *s, attn_row_block *block);
  * keys: the prepared key head. scratch: attn_score_worker_bytes. */
 void attn_score_block(const attn_score_run *s, const attn_row_block *block, const void *keys,
                       float *scores, void *scratch);
+
+/* The slope of a head's ALiBi: row i, key j gets -slope * |p - j|, p the position of query i. */
+float attn_alibi_slope(size_t head, size_t heads);
 
 /* Masks and biases of a block, in place; called by attn_score_block. */
 void attn_score_mask(const attn_score_run *s, const attn_row_block *block, float *scores);

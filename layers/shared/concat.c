@@ -4,6 +4,7 @@
  *   split:  the outputs are x's pieces in order, even or by "sizes" */
 #include "layers/support.h"
 
+#include <limits.h>
 #include <string.h>
 
 enum { MAX_PIECES = 32 };
@@ -32,8 +33,10 @@ static attn_status slice_parse(attn_reader *r, void *params)
     ATTN_TRY(attn_need_outputs(r, 1, 1, NULL));
     ATTN_TRY(attn_need_int(r, "axis", -ATTN_MAX_RANK, ATTN_MAX_RANK - 1, &p->axis));
     ATTN_TRY(attn_read_int(r, "start", -(1L << 40), 1L << 40, &p->start));
-    p->has_end = attn_has_key(r, "end");
-    return attn_read_int(r, "end", -(1L << 40), 1L << 40, &p->end);
+    p->end = LONG_MAX;
+    ATTN_TRY(attn_read_int(r, "end", -(1L << 40), 1L << 40, &p->end));
+    p->has_end = p->end != LONG_MAX;
+    return ATTN_OK;
 }
 
 static attn_status split_parse(attn_reader *r, void *params)

@@ -8,6 +8,7 @@
 #include "layers/support.h"
 
 #include <float.h>
+#include <math.h>
 
 typedef struct binary_params {
     attn_binary op;
@@ -26,8 +27,9 @@ static attn_status parse_binary(attn_reader *r, void *params, attn_binary op)
     ATTN_TRY(attn_need_outputs(r, 1, 1, NULL));
     ATTN_TRY(attn_read_weight(r, "weight", "", -1, &p->weight));
     ATTN_TRY(attn_need_elements(r, &p->weight));
-    p->has_value = attn_has_key(r, "value");
+    p->value = NAN;
     ATTN_TRY(attn_read_float(r, "value", -(double)FLT_MAX, (double)FLT_MAX, &p->value));
+    p->has_value = !isnan(p->value);
     if ((inputs == 2) + (p->weight.source != NULL) + p->has_value != 1)
         return attn_reader_fail(r,
                                 "expected one second operand (a second \"in\", \"weight\" or "

@@ -50,6 +50,14 @@ def pair_score(kind, q, k, h, a, w):
     return -scale * distance / (2 * a.get("sigma", 1.0) ** 2)
 
 
+def alibi_slopes(heads):
+    """Press et al. 2021: a geometric sequence; for other numbers of heads than powers of two, their code."""
+    power = 2 ** int(np.log2(heads))
+    if power == heads:
+        return [2.0 ** (-8 * (h + 1) / heads) for h in range(heads)]
+    return alibi_slopes(power) + alibi_slopes(2 * power)[::2][:heads - power]
+
+
 def scores(a, x, w):
     heads = a.get("heads", 1)
     kv_heads = a.get("kv_heads", heads)
@@ -58,6 +66,11 @@ def scores(a, x, w):
     k = x["k"].reshape(k_len, kv_heads, -1)
     s = np.stack([pair_score(a.get("score", "scaled_dot"), q[:, h],
                              k[:, h // (heads // kv_heads)], h, a, w) for h in range(heads)])
+    if "softcap" in a:
+        s = a["softcap"] * np.tanh(s / a["softcap"])
+    if a.get("alibi"):
+        p = np.arange(q_len)[:, None] + k_len - q_len
+        s = s - np.array(alibi_slopes(heads))[:, None, None] * np.abs(p - np.arange(k_len))
     if "bias" in x:
         s = s + x["bias"]
     if "mask" in x:
@@ -140,7 +153,7 @@ def check_against_torch(rng):
 
 # ---- cases --------------------------------------------------------------------------------------
 
-SCORE_KEYS = ("heads", "kv_heads", "scale", "sigma", "eps", "causal", "window")
+SCORE_KEYS = ("heads", "kv_heads", "scale", "sigma", "eps", "softcap", "alibi", "causal", "window")
 SELECT_KEYS = ("k", "threshold", "renormalize")
 
 
@@ -349,6 +362,22 @@ def sizes(rng):
         add_case(name + "-causal", a | {"causal": True}, x, form="stepwise")
 
 
+def capped_and_slanted(rng):
+    """softcap and alibi, with other masks, for numbers of heads that are powers of two and others."""
+    x = qkv(rng, 6, 8, 2, 2, 4)
+    for score in ("scaled_dot", "cosine", "gaussian"):
+        add_case(f"softcap-{score}", {"heads": 2, "score": score, "softcap": 0.7}, x, show=("weights",))
+    add_case("softcap-causal", {"heads": 2, "softcap": 50.0, "causal": True}, x, form="stepwise", show=("s",))
+    for heads in (1, 2, 3, 4, 6, 7, 8, 12, 16, 20):
+        x = qkv(rng, 5, 9, heads, heads, 3)
+        add_case(f"alibi-{heads}", {"heads": heads, "alibi": True, "causal": True}, x)
+    add_case("alibi-both_sides", {"heads": 3, "kv_heads": 1, "alibi": True}, qkv(rng, 9, 5, 3, 1, 4),
+             form="stepwise", show=("s",))
+    x = qkv(rng, 40, 70, 5, 5, 8)
+    add_case("alibi-window", {"heads": 5, "alibi": True, "causal": True, "window": 9, "softcap": 2.0,
+                              "scale": 3.0}, x)
+
+
 def worked_example():
     v = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
     x = {"q": np.array([[1, 2]], np.float32), "k": v, "v": v}
@@ -396,6 +425,8 @@ def errors():
     bad("eps zero", ["eps", "0"], base | {"score": "cosine", "eps": 0})
     bad("temperature zero", ["temperature", "0"], base | {"temperature": 0})
     bad("window zero", ["window", "0"], base | {"window": 0})
+    bad("softcap zero", ["softcap", "0"], base | {"softcap": 0})
+    bad("alibi a number", ["alibi", "8"], base | {"alibi": 8})
     bad("causal a number", ["causal"], base | {"causal": 2})
     bad("bilinear without weight", ["weight"], base | {"score": "bilinear"})
     bad("additive without weight", ["weight"], base | {"score": "additive"})
@@ -426,6 +457,7 @@ def main():
     batches(rng)
     attributes(rng)
     sizes(rng)
+    capped_and_slanted(rng)
     assert len({c["name"] for c in cases}) == len(cases)
     lines = [json.dumps(c, separators=(", ", ": ")) for c in cases]
     (OUT / "attention.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.numpy import save_file
+from transformers import LlamaConfig
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 HERE = pathlib.Path(__file__).parent
 rng = np.random.default_rng(20261122)
@@ -553,6 +555,66 @@ case("chain_stem", [
      {"conv.weight": k, "bn.weight": b, "bn.bias": mean, "bn.running_mean": mean, "bn.running_var": var,
       "position": position, "ln.weight": b, "ln.bias": mean, "fc.weight": w, "fc.bias": c}, batched=("x",))
 
+# ---- rotary positions --------------------------------------------------------------------------
+
+def rope_frequencies(head_dim, fraction, theta, scaling, positions):
+    """The frequencies and the factor of sine and cosine as transformers computes them, but the default
+    ones in float64."""
+    parameters = {"rope_theta": theta, "partial_rotary_factor": fraction, "rope_type": "default"} | (scaling or {})
+    parameters["rope_type"] = parameters.pop("type", parameters["rope_type"])
+    if parameters["rope_type"] == "default":
+        dims = int(head_dim * parameters["partial_rotary_factor"])
+        return parameters["rope_theta"] ** (-torch.arange(0, dims, 2).double() / dims), 1.0
+    config = LlamaConfig(hidden_size=head_dim, num_attention_heads=1, num_key_value_heads=1, head_dim=head_dim,
+                         max_position_embeddings=positions, rope_parameters=parameters)
+    frequencies, factor = ROPE_INIT_FUNCTIONS[parameters["rope_type"]](config, "cpu")
+    return frequencies.double(), factor
+
+
+def rotate(x, angles, factor, layout):
+    """x: [..., seq, heads, head_dim]; angles: [seq, dims / 2]."""
+    half = angles.shape[1]
+    part, rest = x[..., :2 * half], x[..., 2 * half:]
+    pairs = part.unflatten(-1, (2, half) if layout == "halves" else (half, 2))
+    u, v = pairs.unbind(-2 if layout == "halves" else -1)
+    cos, sin = factor * torch.cos(angles)[:, None], factor * torch.sin(angles)[:, None]
+    turned = torch.stack([u * cos - v * sin, v * cos + u * sin], -2 if layout == "halves" else -1)
+    return torch.cat([turned.flatten(-2), rest], -1)
+
+
+ROPE = [  # batch (0: no such dimension), seq, heads, head_dim, attributes, scaling
+    (0, 7, 1, 8, {}, None),
+    (3, 9, 3, 6, {"theta": 500.0}, None),
+    (0, 1, 2, 2, {}, None),
+    (2, 9, 3, 20, {"fraction": 0.5, "layout": "interleaved"}, None),
+    (0, 12, 2, 10, {"fraction": 0.4, "offset": 123456, "theta": 1e6}, None),
+    (0, 5, 4, 16, {"layout": "interleaved", "offset": 3}, {"rope_type": "default", "rope_theta": 100.0}),
+    (0, 21, 1, 32, {}, {"type": "linear", "factor": 4.0}),
+    (0, 21, 1, 32, {}, {"rope_type": "dynamic", "factor": 2.5}),
+    (0, 21, 2, 32, {"theta": 500000.0},
+     {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+      "original_max_position_embeddings": 64}),
+    (0, 21, 1, 32, {}, {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}),
+    (0, 21, 1, 32, {"positions": 4096},
+     {"rope_type": "yarn", "factor": 16.0, "beta_fast": 20.0, "beta_slow": 0.5, "attention_factor": None,
+      "mscale": 0.707, "mscale_all_dim": 0.5, "truncate": False}),
+    (0, 21, 1, 24, {"theta": 1e6}, {"rope_type": "yarn", "factor": 2.0, "attention_factor": 0.75,
+                                    "original_max_position_embeddings": 8, "partial_rotary_factor": 0.5}),
+]
+for i, (batch, seq, heads, head_dim, a, scaling) in enumerate(ROPE):
+    x = rand(*([batch] if batch else []), seq, heads * head_dim)
+    frequencies, factor = rope_frequencies(head_dim, a.get("fraction", 1.0), a.get("theta", 1e4), scaling,
+                                           a.get("positions", 2048))
+    angles = (torch.arange(seq) + a.get("offset", 0)).double()[:, None] * frequencies
+    y = rotate(t(x).unflatten(-1, (heads, head_dim)), angles, factor, a.get("layout", "halves")).flatten(-2)
+    table = factor * torch.cat([torch.cos(angles), torch.sin(angles)], -1)
+    own = {key: a[key] for key in ("theta", "offset", "fraction", "positions") if key in a}
+    case(f"rope_{i}", [
+        {"layer": "rope_angles", "out": "a", "rows": "seq", "head_dim": head_dim, "scaling": scaling, **own},
+        {"layer": "rope", "in": ["x", "a"], "out": "y", "heads": heads, "layout": a.get("layout", "halves")}],
+         {"x": x}, {"a": table, "y": y}, symbols={"seq": {}}, batched=("x",) if batch else (),
+         shapes={"x": ["seq", heads * head_dim]})
+
 # ---- what must be refused ----------------------------------------------------------------------
 
 errors = []
@@ -664,6 +726,37 @@ refuse("pool2d_count", layer("pool2d", kind="max", kernel=2, count_include_pad=T
 refuse("embedding_dtype", layer("embedding", weight="e"), [4], "f32 [4]", "expected i32")
 refuse("positions_odd", layer("sinusoidal_positions"), [4, 7], "[4, 7]", "7 columns", "even")
 refuse("positions_layout", layer("sinusoidal_positions", layout="spiral"), [4, 8], "spiral", "interleaved, halves")
+angles = layer("rope_angles", rows=4, head_dim=8) | {"in": None}
+refuse("angles_input", angles | {"in": "x"}, [4, 8], "\"in\" names 1 values, expected 0")
+refuse("angles_rows", layer("rope_angles", head_dim=8) | {"in": None}, [4, 8], "\"rows\" is missing")
+refuse("angles_head_dim", layer("rope_angles", rows=4) | {"in": None}, [4, 8], "\"head_dim\" is missing")
+refuse("angles_odd", angles | {"fraction": 0.4}, [4, 8], "3 of \"head_dim\" 8 columns are rotated", "even")
+refuse("angles_theta", angles | {"theta": 0.5}, [4, 8], "theta", "0.5", "[1, 1e+12]")
+refuse("angles_scaling_kind", angles | {"scaling": 8}, [4, 8], "\"scaling\" is 8, expected an object")
+for name, scaling, fragments in [
+        ("type", {"rope_type": "longrope"}, ("\"scaling\": key \"rope_type\" is \"longrope\"", "default, linear, dynamic")),
+        ("old_type", {"type": "su", "rope_type": "linear", "factor": 2}, ("key \"type\" is \"su\"",)),
+        ("key", {"type": "linear", "factor": 2, "mrope_section": [2, 2]},
+         ("\"scaling\": the key \"mrope_section\" is not known here",)),
+        ("default", {"rope_type": "default", "factor": 2}, ("the key \"factor\" is not known here",)),
+        ("factor", {"rope_type": "linear"}, ("\"factor\" is missing",)),
+        ("factor_low", {"rope_type": "linear", "factor": 0.5}, ("\"factor\" is 0.5, expected a number in [1,",)),
+        ("factor_null", {"rope_type": "yarn", "factor": None, "original_max_position_embeddings": 8},
+         ("\"factor\" is null, expected a number",)),
+        ("length", {"rope_type": "yarn", "factor": 2}, ("\"original_max_position_embeddings\" is missing",)),
+        ("low", {"rope_type": "llama3", "factor": 2, "original_max_position_embeddings": 8, "low_freq_factor": 4,
+                 "high_freq_factor": 4}, ("\"low_freq_factor\" 4 is not below",)),
+        ("high", {"rope_type": "llama3", "factor": 2, "original_max_position_embeddings": 8, "low_freq_factor": 4},
+         ("\"high_freq_factor\" is missing",))]:
+    refuse(f"angles_scaling_{name}", angles | {"scaling": scaling}, [4, 8], *fragments)
+refuse("angles_yarn_theta", angles | {"theta": 1, "scaling": {
+    "type": "yarn", "factor": 2, "original_max_position_embeddings": 8}}, [4, 8], "above 1")
+refuse("rope_inputs", layer("rope"), [4, 8], "\"in\" names 1 values, expected 2")
+refuse("rope_heads", layer("rope", heads=3) | {"in": ["x", "z"]}, [4, 8], "[4, 8] does not split into 3 heads", other=[4, 2])
+refuse("rope_rows", layer("rope") | {"in": ["x", "z"]}, [4, 8], "angles [3, 8] do not fit input [4, 8]", other=[3, 8])
+refuse("rope_columns", layer("rope", heads=2) | {"in": ["x", "z"]}, [4, 8], "4 rows of at most 4 columns", other=[4, 6])
+refuse("rope_odd", layer("rope") | {"in": ["x", "z"]}, [4, 8], "angles [4, 3]", other=[4, 3])
+refuse("rope_layout", layer("rope", layout="thirds") | {"in": ["x", "z"]}, [4, 8], "halves, interleaved", other=[4, 8])
 refuse("prepend_columns", layer("prepend", weight="table"), [4, 7], "7 columns", "has 8")
 refuse("prepend_rank", layer("prepend", weight="rows4"), [4, 8], "[2, 2, 2, 8]", "[1, n, dim]")
 refuse("append_leading", layer("append", weight="two"), [4, 8], "[2, 2, 8]", "[1, n, dim]")

@@ -160,6 +160,18 @@ static void values(void **state)
         {"given('vision.size.x')", ATTN_EXPR_BOOL, 0},
         {"given('extra')", ATTN_EXPR_BOOL, 1},
         {"given('missing') and missing > 3", ATTN_EXPR_BOOL, 0},
+        {"get('size', 1)", ATTN_EXPR_NUMBER, 16},
+        {"get('size', missing)", ATTN_EXPR_NUMBER, 16},
+        {"get('size', 1 / 0)", ATTN_EXPR_NUMBER, 16},
+        {"get('missing', size / 2) + 1", ATTN_EXPR_NUMBER, 9},
+        {"get('none', 4)", ATTN_EXPR_NUMBER, 4},
+        {"get('off', true)", ATTN_EXPR_BOOL, 0},
+        {"get('vision.deep.er', 1)", ATTN_EXPR_NUMBER, 7},
+        {"get('missing.deep', get('none', get('extra', 1)))", ATTN_EXPR_NUMBER, 5},
+        {"get('missing', list)[1]", ATTN_EXPR_NUMBER, 2},
+        {"get(name, 3)", ATTN_EXPR_NUMBER, 3},
+        {"get('missing', null)", ATTN_EXPR_NULL, 0},
+        {"get('missing', missing) if off else 2", ATTN_EXPR_NUMBER, 2},
         {"name", ATTN_EXPR_TEXT, 0},
         {"'a' if flag else 'b'", ATTN_EXPR_TEXT, 0},
         {"list", ATTN_EXPR_JSON, 0},
@@ -244,6 +256,11 @@ static void refused(void **state)
         {"has(w)", "the config value \"w\""},
         {"has(size)", "a text in single quotes is needed"},
         {"given(1)", "a text in single quotes is needed"},
+        {"get(1, 2)", "a text in single quotes is needed"},
+        {"get('size')", "get needs a second value, for where there is none,"},
+        {"get('missing', missing)", "the config value \"missing\""},
+        {"get('size', 1, 2)", "a ) is missing"},
+        {"get('size', )", "a value is expected"},
         {"'open", "this text does not end at character 1"},
         {"\"a\"", "a value is expected at character 1"},
         {"0x10", "unexpected text at character 2"},
@@ -305,13 +322,13 @@ static void long_texts(void **state)
 static void random_texts(void **state)
 {
     const fixture *f = *state;
-    static const char *const pieces[] = {"1",    "2.5",    "size", "list",   "name", "missing",
-                                         "'t'",  "(",      ")",    "[",      "]",    ",",
-                                         "+",    "-",      "*",    "/",      "//",   "%",
-                                         "==",   "!=",     "<",    ">",      " in ", " and ",
-                                         " or ", " not ",  " if ", " else ", "min(", "len(",
-                                         "has(", "given(", "true", "null",   ".",    "vision",
-                                         "'"};
+    static const char *const pieces[] = {"1",      "2.5",    "size", "list",   "name", "missing",
+                                         "'t'",    "(",      ")",    "[",      "]",    ",",
+                                         "+",      "-",      "*",    "/",      "//",   "%",
+                                         "==",     "!=",     "<",    ">",      " in ", " and ",
+                                         " or ",   " not ",  " if ", " else ", "min(", "len(",
+                                         "has(",   "given(", "get(", "true",   "null", ".",
+                                         "vision", "'"};
     unsigned seed = 1;
     size_t fine = 0;
     for (int round = 0; round < 20000; round++) {
