@@ -21,6 +21,21 @@ static attn_status no_memory(const maker *m)
     return attn_fail(m->err, ATTN_NO_MEMORY, "%s: out of memory", m->gguf->file);
 }
 
+/* Adds the item, which belongs to the object from now on; false: out of memory. */
+static bool put(cJSON *object, const char *key, cJSON *item)
+{
+    if (cJSON_AddItemToObject(object, key, item)) return true;
+    cJSON_Delete(item);
+    return false;
+}
+
+static bool append(cJSON *list, cJSON *item)
+{
+    if (cJSON_AddItemToArray(list, item)) return true;
+    cJSON_Delete(item);
+    return false;
+}
+
 /* ---- metadata ------------------------------------------------------------------------------- */
 
 /* A text or a number (text NULL), if the key is there and holds one: false otherwise. */
@@ -107,7 +122,7 @@ static attn_status add_special(const maker *m, cJSON *list, const char *text, si
                  cJSON_AddStringToObject(entry, "content", text) &&
                  cJSON_AddBoolToObject(entry, "special", special);
     for (int i = 0; i < 4; i++) added = added && cJSON_AddBoolToObject(entry, flags[i], false);
-    if (added && cJSON_AddItemToArray(list, entry)) return ATTN_OK;
+    if (added) return append(list, entry) ? ATTN_OK : no_memory(m);
     cJSON_Delete(entry);
     return no_memory(m);
 }
@@ -123,12 +138,6 @@ static void respell_word(char *text, size_t length)
         memmove(text + 2, text, length + 1);
         memcpy(text, "##", 2);
     }
-}
-
-/* Runs of spaces stand as they are among tokens whose spaces are otherwise marks. */
-static bool is_spaces(const char *text, size_t length)
-{
-    return length >= 2 && strspn(text, " ") == length;
 }
 
 static attn_status add_token(const maker *m, const attn_gguf_item *item, size_t id, int type,
@@ -182,10 +191,8 @@ static bool add_piece(const maker *m, cJSON *list, long id, const char *sequence
     cJSON *entry = cJSON_CreateObject();
     cJSON *inner = cJSON_AddObjectToObject(entry, sequence ? "Sequence" : "SpecialToken");
     cJSON *name = sequence ? cJSON_CreateString(sequence) : token_json(m, id);
-    bool added = cJSON_AddItemToObject(inner, "id", name);
-    if (!added) cJSON_Delete(name);
-    added = added && cJSON_AddNumberToObject(inner, "type_id", type);
-    if (added && cJSON_AddItemToArray(list, entry)) return true;
+    if (put(inner, "id", name) && cJSON_AddNumberToObject(inner, "type_id", type))
+        return append(list, entry);
     cJSON_Delete(entry);
     return false;
 }
@@ -210,8 +217,8 @@ static bool add_special_token(const maker *m, cJSON *object, long id)
     entry = added ? cJSON_AddObjectToObject(object, name->valuestring) : NULL;
     tokens = cJSON_AddArrayToObject(entry, "tokens");
     added = tokens && cJSON_AddStringToObject(entry, "id", name->valuestring) &&
-            cJSON_AddItemToObject(entry, "ids", cJSON_CreateIntArray(ids, 1)) &&
-            cJSON_AddItemToArray(tokens, cJSON_CreateString(name->valuestring));
+            put(entry, "ids", cJSON_CreateIntArray(ids, 1)) &&
+            append(tokens, cJSON_CreateString(name->valuestring));
     cJSON_Delete(name);
     return added;
 }
@@ -254,8 +261,7 @@ static attn_status begin(maker *m, const char *text)
 static cJSON *add_step(cJSON *list, const char *type)
 {
     cJSON *step = cJSON_CreateObject();
-    if (cJSON_AddStringToObject(step, "type", type) && cJSON_AddItemToArray(list, step))
-        return step;
+    if (cJSON_AddStringToObject(step, "type", type)) return append(list, step) ? step : NULL;
     cJSON_Delete(step);
     return NULL;
 }
@@ -297,9 +303,7 @@ static attn_status add_merges(const maker *m)
     cJSON *list, *model = cJSON_GetObjectItemCaseSensitive(m->root, "model");
     ATTN_TRY(need_array(m, KEY "merges", true, 0, &v));
     ATTN_TRY(attn_gguf_json(m->gguf, v, SIZE_MAX, &list, m->err));
-    if (cJSON_AddItemToObject(model, "merges", list)) return ATTN_OK;
-    cJSON_Delete(list);
-    return no_memory(m);
+    return put(model, "merges", list) ? ATTN_OK : no_memory(m);
 }
 
 static attn_status make_byte_level(maker *m)
@@ -349,14 +353,10 @@ static attn_status make_sentencepiece(maker *m)
     } else {
         ATTN_TRY(need_array(m, KEY "scores", false, m->tokens->count, &scores));
         ATTN_TRY(attn_gguf_imply_merges(m->gguf, m->tokens, scores, m->memory, &list, m->err));
-        if (!cJSON_AddItemToObject(model, "merges", list)) {
-            cJSON_Delete(list);
-            return no_memory(m);
-        }
+        if (!put(model, "merges", list)) return no_memory(m);
     }
     ATTN_TRY(find_id(m, KEY "unknown_token_id", "<unk>", &unknown));
-    if (unknown >= 0 && !cJSON_AddItemToObject(model, "unk_token", token_json(m, unknown)))
-        return no_memory(m);
+    if (unknown >= 0 && !put(model, "unk_token", token_json(m, unknown))) return no_memory(m);
     return add_ends(m, true);
 }
 
@@ -387,7 +387,7 @@ static attn_status make_wordpiece(maker *m)
                          : e.last < 0 ? "[SEP]"
                                       : "[UNK]");
     cJSON *model = cJSON_GetObjectItemCaseSensitive(m->root, "model");
-    if (!cJSON_AddItemToObject(model, "unk_token", token_json(m, unknown))) return no_memory(m);
+    if (!put(model, "unk_token", token_json(m, unknown))) return no_memory(m);
     return add_template(m, &e, false);
 }
 
@@ -407,13 +407,12 @@ static attn_status make_config(const maker *m, cJSON *config)
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         long id;
         ATTN_TRY(find_id(m, roles[i].key, NULL, &id));
-        if (id >= 0 && !cJSON_AddItemToObject(config, roles[i].name, token_json(m, id)))
-            return no_memory(m);
+        if (id >= 0 && !put(config, roles[i].name, token_json(m, id))) return no_memory(m);
     }
     if (!template || template->type != ATTN_GGUF_TEXT) return ATTN_OK;
     cJSON *text;
     ATTN_TRY(attn_gguf_json(m->gguf, template, 0, &text, m->err));
-    return cJSON_AddItemToObject(config, "chat_template", text) ? ATTN_OK : no_memory(m);
+    return put(config, "chat_template", text) ? ATTN_OK : no_memory(m);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------ */
@@ -425,8 +424,7 @@ static attn_status make(maker *m, cJSON *config)
         attn_status (*make)(maker *m);
     } models[] = {
         {"gpt2", make_byte_level}, {"llama", make_sentencepiece}, {"bert", make_wordpiece}};
-    attn_gguf_item item;
-    const char *whole = "tokenizer.huggingface.json";
+    attn_gguf_item item, text;
     if (!get(m, KEY "model", true, &item))
         return attn_fail(m->err, ATTN_BAD_MODEL,
                          "%s: has no tokenizer: metadata \"" KEY "model\" is no text",
@@ -434,15 +432,15 @@ static attn_status make(maker *m, cJSON *config)
     ATTN_TRY(need_array(m, KEY "tokens", true, 0, &m->tokens));
     if (attn_gguf_find(m->gguf, KEY "token_type"))
         ATTN_TRY(need_array(m, KEY "token_type", false, m->tokens->count, &m->types));
+    if (get(m, "tokenizer.huggingface.json", true, &text)) {
+        ATTN_TRY(attn_json_parse(m->gguf->file, text.text, text.length, &m->root, m->err));
+        return make_config(m, config);
+    }
     for (size_t i = 0; i < 3; i++) {
         if (strlen(models[i].name) != item.length ||
             memcmp(models[i].name, item.text, item.length) != 0)
             continue;
-        attn_gguf_item text;
-        if (get(m, whole, true, &text))
-            ATTN_TRY(attn_json_parse(m->gguf->file, text.text, text.length, &m->root, m->err));
-        else
-            ATTN_TRY(models[i].make(m));
+        ATTN_TRY(models[i].make(m));
         return make_config(m, config);
     }
     return attn_fail(m->err, ATTN_BAD_MODEL,

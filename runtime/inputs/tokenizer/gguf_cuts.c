@@ -13,30 +13,31 @@
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)"
 
 static const attn_gguf_cut cuts[] = {
-    {" gpt-2 phi-2 jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe mpt "
-     "olmo jais exaone4 trillion granite-docling modern-bert gigachat a.x-4.0 mellum ",
-     {NULL},
+    {.names = " gpt-2 phi-2 jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code "
+              "roberta-bpe mpt "
+              "olmo jais exaone4 trillion granite-docling modern-bert gigachat a.x-4.0 mellum ",
      .byte_level = true},
-    {" smollm starcoder refact command-r codeshell exaone minerva-7b ",
-     {NULL},
+    {.names = " smollm starcoder refact command-r codeshell exaone minerva-7b ",
      .digits = true,
      .byte_level = true},
-    {" llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano ",
-     {CONTRACTIONS "|" BEFORE "\\p{L}+|\\p{N}{1,3}" REST},
+    {.names = " llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano ",
+     .pattern = {CONTRACTIONS "|" BEFORE "\\p{L}+|\\p{N}{1,3}" REST},
      .whole_words = true,
      .begins = true},
-    {" dbrx smaug-bpe chatglm-bpe ", {CONTRACTIONS "|" BEFORE "\\p{L}+|\\p{N}{1,3}" REST}},
-    {" qwen2 ", {CONTRACTIONS "|" BEFORE "\\p{L}+|\\p{N}" REST}, .nfc = true},
-    {" deepseek-r1-qwen megrez stablelm2 hunyuan kormo f2llmv2 ",
-     {CONTRACTIONS "|" BEFORE "\\p{L}+|\\p{N}" REST}},
-    {" tekken ",
-     {BEFORE UPPER "*" LOWER "+|" BEFORE UPPER "+" LOWER "*|\\p{N}" REST_SLASH},
+    {.names = " dbrx smaug-bpe chatglm-bpe ",
+     .pattern = {CONTRACTIONS "|" BEFORE "\\p{L}+|\\p{N}{1,3}" REST}},
+    {.names = " qwen2 ", .pattern = {CONTRACTIONS "|" BEFORE "\\p{L}+|\\p{N}" REST}, .nfc = true},
+    {.names = " deepseek-r1-qwen megrez stablelm2 hunyuan kormo f2llmv2 ",
+     .pattern = {CONTRACTIONS "|" BEFORE "\\p{L}+|\\p{N}" REST}},
+    {.names = " tekken ",
+     .pattern = {BEFORE UPPER "*" LOWER "+|" BEFORE UPPER "+" LOWER "*|\\p{N}" REST_SLASH},
      .whole_words = true,
      .begins = true},
-    {" gpt-4o llama4 kanana2 ",
-     {BEFORE UPPER "*" LOWER "+" CONTRACTIONS "?|" BEFORE UPPER "+" LOWER "*" CONTRACTIONS
-                   "?|\\p{N}{1,3}" REST_SLASH}},
-    {" default ", {"[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"}},
+    {.names = " gpt-4o llama4 kanana2 ",
+     .pattern = {BEFORE UPPER "*" LOWER "+" CONTRACTIONS "?|" BEFORE UPPER "+" LOWER
+                              "*" CONTRACTIONS "?|\\p{N}{1,3}" REST_SLASH}},
+    {.names = " default ",
+     .pattern = {"[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"}},
 };
 
 const attn_gguf_cut *attn_gguf_find_cut(const char *name, size_t length)

@@ -1,0 +1,136 @@
+"""Models of transformers, written as GGUF files: attn's results on the file are PyTorch's on the values in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import unittest
+
+import numpy as np
+from transformers import BertConfig, BertModel
+
+try:
+    import gguf  # noqa: F401
+    from gguf_files import write_gguf
+except ImportError:
+    gguf = None
+
+from reference import ROOT, AttnError, Case, attn, perturb, random_text, run_pytorch
+
+TYPES = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"]
+K_TYPES = ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"]
+
+
+class Gguf(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        if gguf is None:
+            self.skip("the gguf package is not installed (tests/requirements.txt)")
+
+    def check(self, model: object, architecture: str, kinds: list[str], outputs: tuple[str, ...], seed: int = 0, **more) -> object:
+        perturb(model, seed)
+        path = self.folder / f"{architecture}-{seed}-{kinds[0]}.gguf"
+        write_gguf(model, path, architecture, kinds, more)
+        inputs = random_text(model.config, 9, None, seed, masked=architecture == "bert")
+        ours, reference = self.run_attn(path, inputs, outputs), run_pytorch(model, inputs)
+        for name in outputs:
+            with self.subTest(architecture=architecture, kinds=kinds, output=name):
+                self.compare(ours[name], reference[name][-1] if name == "logits" else reference[name])
+        return path
+
+
+class Bert(Gguf):
+    CONFIG = dict(
+        vocab_size=90, hidden_size=64, num_hidden_layers=3, num_attention_heads=4, intermediate_size=96,
+        max_position_embeddings=40, layer_norm_eps=1e-5,
+    )
+
+    def model(self, **config: object) -> BertModel:
+        return BertModel(BertConfig(**{**self.CONFIG, **config}), add_pooling_layer=False)
+
+    def test_types(self) -> None:
+        for seed, kind in enumerate(TYPES):
+            self.check(self.model(), "bert", [kind], ("last_hidden_state",), seed)
+        self.check(self.model(), "bert", TYPES, ("last_hidden_state",), 99)
+
+    def test_k_types(self) -> None:
+        sizes = dict(hidden_size=256, intermediate_size=512, num_hidden_layers=1)
+        for seed, kind in enumerate(K_TYPES):
+            self.check(self.model(**sizes), "bert", [kind], ("last_hidden_state",), seed)
+
+    def test_large_table(self) -> None:
+        """Rows of a table that stays where it is mapped."""
+        for kind in ("F32", "F16", "Q8_0", "Q4_1"):
+            self.check(self.model(vocab_size=3000), "bert", [kind], ("last_hidden_state",), 5)
+
+    def test_commands(self) -> None:
+        """describe, check, inspect, trace; a folder that holds the file; its own description; kept panels."""
+        path = self.check(self.model(), "bert", TYPES, ("last_hidden_state",), 1)
+        self.assertEqual(attn("describe", path), (ROOT / "models" / "bert.json").read_text())
+        self.assertIn("ok, ", attn("check", path))
+        weights = json.loads(attn("inspect", path, "--json"))["weights"]
+        self.assertEqual({w["file"] for w in weights}, {"f32", "f16", "bf16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"})
+        self.assertIn("embeddings.word_embeddings.weight", {w["name"] for w in weights})
+        self.assertIn("attention", attn("trace", path, "[1,2,3]"))
+        inputs = {"input_ids": np.arange(7)}
+        ours = self.run_attn(path, inputs, ("last_hidden_state",))["last_hidden_state"]
+        for name in ("whole", "own"):
+            folder = self.folder / name
+            folder.mkdir()
+            shutil.copy(path, folder / "x.gguf")
+            if name == "own":
+                (folder / "attn.json").write_text(attn("describe", path))
+            again = self.run_attn(folder, inputs, ("last_hidden_state",))["last_hidden_state"]
+            self.assertEqual(ours.tobytes(), again.tobytes())
+        attn("pack", path, "--panels")
+        again = self.run_attn(path, inputs, ("last_hidden_state",))["last_hidden_state"]
+        self.assertEqual(ours.tobytes(), again.tobytes())
+        shutil.copy(path, folder / "y.gguf")
+        self.refuse("holds 2 .gguf files", "check", folder)
+        self.refuse("is not packed into a folder", "pack", path, "--dtype", "int8", "-o", self.folder / "packed")
+
+    def refuse(self, message: str, *arguments: object) -> None:
+        with self.assertRaises(AttnError) as caught:
+            attn(*arguments)
+        self.assertEqual(caught.exception.status, 1)
+        self.assertIn(message, caught.exception.error)
+
+    def test_refused(self) -> None:
+        path = self.check(self.model(), "bert", ["F32"], ("last_hidden_state",))
+        folder = self.folder / "own"
+        folder.mkdir()
+        shutil.copy(path, folder / "x.gguf")
+        good = json.loads(attn("describe", path))
+        for change, message in (
+            ({"architecture": "llama"}, "\"general.architecture\" is \"bert\", the description"),
+            ({"colour": 1}, "gguf.colour is no key of this section"),
+            ({"config": 3}, "gguf.config is 3, expected an object"),
+            ({"config": {"hidden_size": "bert.nothing"}}, "metadata \"bert.nothing\" is missing"),
+            ({"config": {"hidden_size": {"key": "x"}}}, "gguf.config.hidden_size: "),
+            ({"config": {"hidden_size": {"length": 3}}}, "gguf.config.hidden_size: \"length\" is 3"),
+            ({"config": {"a": {"value": 1}, "a.b": {"value": 1}}}, "gguf.config: \"a\" is a value and an object"),
+            ({"config": {"x": {"key": "bert.block_count", "words": {"9": 1}}}},
+             "metadata \"bert.block_count\" is \"3\", for which"),
+            ({"tensors": 3}, "gguf.tensors is 3, expected an object"),
+            ({"tensors": {"a.{i}": "b"}}, "gguf.tensors.a.{i}: is \"b\", expected a name in the file"),
+            ({"tensors": {"same": "token_embd", "same.weight": "position_embd.weight"}},
+             "two tensors have the name \"same.weight\""),
+            ({"tensors": {}}, "has no tensor \"bert.embeddings.word_embeddings.weight\""),
+        ):
+            with self.subTest(change=change):
+                (folder / "attn.json").write_text(json.dumps({**good, "gguf": {**good["gguf"], **change}}))
+                self.refuse(message, "check", folder)
+
+    def test_unknown_architecture(self) -> None:
+        path = self.folder / "x.gguf"
+        w = gguf.GGUFWriter(path, "mamba")
+        w.add_tensor("a", np.zeros(4, np.float32))
+        w.write_header_to_file()
+        w.write_kv_data_to_file()
+        w.write_tensors_to_file()
+        w.close()
+        self.refuse("\"general.architecture\" is \"mamba\", which no built-in description matches", "check", path)
+
+
+if __name__ == "__main__":
+    unittest.main()
