@@ -6,12 +6,14 @@
 #define VEC_VNNI
 #define VEC_BF16
 #define LEVEL avx512bf16
+#define SHARED_BY avx512
 #define LEVEL_BASE attn_kernels_avx512vnni
 #define OWN_TYPE ATTN_PANEL_BF16_DOT
 #define OWN_GEMM bf16_gemm
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
 #include "layers/kernels/narrow.h"
+#include "layers/kernels/shared.h"
 
 #include "layers/kernels/math.inc"
 #include "layers/kernels/row.inc"

@@ -5,12 +5,14 @@
 #define VEC_AVX512
 #define VEC_VNNI
 #define LEVEL avx512vnni
+#define SHARED_BY avx512
 #define LEVEL_BASE attn_kernels_avx512
 #define OWN_TYPE ATTN_PANEL_I8
 #define OWN_GEMM i8_gemm
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
 #include "layers/kernels/narrow.h"
+#include "layers/kernels/shared.h"
 
 #include "layers/kernels/math.inc"
 #include "layers/kernels/row.inc"

@@ -8,11 +8,16 @@
 #define TILE_ROWS 5
 #define TILE_VECTORS 4
 #include "layers/kernels/narrow.h"
+#include "layers/kernels/shared.h"
 
 #include "layers/kernels/math.inc"
 #include "layers/kernels/row.inc"
 
+#include "layers/kernels/row_functions.inc"
+
 #include "layers/kernels/tile.inc"
+
+#include "layers/kernels/finish.inc"
 
 #include "layers/kernels/panels.inc"
 

@@ -6,11 +6,16 @@
 #define TILE_ROWS 4
 #define TILE_VECTORS 16
 #include "layers/kernels/narrow.h"
+#include "layers/kernels/shared.h"
 
 #include "layers/kernels/math.inc"
 #include "layers/kernels/row.inc"
 
+#include "layers/kernels/row_functions.inc"
+
 #include "layers/kernels/tile.inc"
+
+#include "layers/kernels/finish.inc"
 
 #include "layers/kernels/panels.inc"
 
