@@ -154,13 +154,13 @@ static attn_status parse_copy(const char *file, const char *text, size_t length,
     return ATTN_OK;
 }
 
-attn_status attn_json_parse(const char *file, const char *text, size_t length, cJSON **out,
-                            attn_error *err)
+static attn_status parse(const char *file, const char *text, size_t length, size_t limit,
+                         cJSON **out, attn_error *err)
 {
     *out = NULL;
-    if (length > ATTN_JSON_MAX_BYTES)
+    if (length > limit)
         return attn_fail(err, ATTN_LIMIT, "%s: %zu bytes of JSON, at most %zu are read", file,
-                         length, ATTN_JSON_MAX_BYTES);
+                         length, limit);
     const char *bad = attn_json_bad_utf8(text, length);
     if (bad)
         return attn_fail(err, ATTN_BAD_FILE, "%s: line %zu: byte 0x%02x is not UTF-8 text", file,
@@ -179,14 +179,25 @@ attn_status attn_json_parse(const char *file, const char *text, size_t length, c
     return status;
 }
 
-attn_status attn_json_read(const char *path, cJSON **out, attn_error *err)
+attn_status attn_json_parse(const char *file, const char *text, size_t length, cJSON **out,
+                            attn_error *err)
+{
+    return parse(file, text, length, ATTN_JSON_MAX_BYTES, out, err);
+}
+
+attn_status attn_json_read_to(const char *path, size_t limit, cJSON **out, attn_error *err)
 {
     *out = NULL;
     attn_file file;
     ATTN_TRY(attn_file_map(&file, path, err));
-    attn_status status = attn_json_parse(path, file.data, file.size, out, err);
+    attn_status status = parse(path, file.data, file.size, limit, out, err);
     attn_file_unmap(&file);
     return status;
+}
+
+attn_status attn_json_read(const char *path, cJSON **out, attn_error *err)
+{
+    return attn_json_read_to(path, ATTN_JSON_MAX_BYTES, out, err);
 }
 
 const cJSON *attn_json_get(const cJSON *object, const char *key)

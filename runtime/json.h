@@ -6,9 +6,10 @@
 
 #include <cjson/cJSON.h>
 
-/* Limits for a text: bytes, and nesting. */
+/* Limits for a text: bytes (vocabularies are larger), and nesting. */
 enum { ATTN_JSON_MAX_DEPTH = 64 };
 #define ATTN_JSON_MAX_BYTES ((size_t)16 << 20)
+#define ATTN_JSON_MAX_VOCABULARY ((size_t)64 << 20)
 
 /* Parses text[0..length) (need not be terminated). Refuses: bytes over the limit, a zero byte,
  * invalid UTF-8, nesting deeper than ATTN_JSON_MAX_DEPTH, anything after the value, a key twice in
@@ -18,6 +19,8 @@ attn_status attn_json_parse(const char *file, const char *text, size_t length, c
                             attn_error *err);
 /* Reads and parses a file. */
 attn_status attn_json_read(const char *path, cJSON **out, attn_error *err);
+/* The same, with a limit of its own in bytes. */
+attn_status attn_json_read_to(const char *path, size_t limit, cJSON **out, attn_error *err);
 
 /* NULL, or the first byte of text[0..length) that is not valid UTF-8, or is zero. */
 const char *attn_json_bad_utf8(const char *text, size_t length);

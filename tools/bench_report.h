@@ -11,8 +11,7 @@ typedef struct bench {
     cli c;
     size_t runs;
     bool profile;
-    size_t context, past; /* of the caches */
-    cli_list shapes;      /* NAME=4x16 for inputs with open dimensions */
+    cli_list shapes; /* NAME=4x16 for inputs with open dimensions */
     attn_model *model;
     attn_session *session;
     double *step_seconds; /* [steps], sums */

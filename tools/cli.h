@@ -94,6 +94,7 @@ int cmd_describe(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_tokenize(int argc, char **argv);
 int cmd_pack(int argc, char **argv);
 
 #endif

@@ -1,0 +1,210 @@
+/* attn tokenize: text to ids and back. */
+#include "runtime/attn_text.h"
+#include "tools/cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the text ----------------------------------------------------------------------------- */
+
+typedef struct source {
+    const char *text;
+    char *owned;
+    size_t length;
+} source;
+
+/* A file, or standard input for "-", whole. */
+static attn_status read_all(const char *path, source *s, attn_error *err)
+{
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    size_t room = 0, got = 1;
+    if (!f) return attn_fail(err, ATTN_IO, "%s: %s", path, strerror(errno));
+    attn_status status = ATTN_OK;
+    while (got && !status) {
+        if (s->length == room) {
+            room = room ? 2 * room : 1 << 16;
+            char *more = realloc(s->owned, room);
+            if (!more) {
+                status = attn_fail(err, ATTN_NO_MEMORY, "%s: out of memory: %zu bytes", path, room);
+                break;
+            }
+            s->owned = more;
+        }
+        got = fread(s->owned + s->length, 1, room - s->length, f);
+        s->length += got;
+    }
+    if (!status && ferror(f)) status = attn_fail(err, ATTN_IO, "%s: %s", path, strerror(errno));
+    if (f != stdin) fclose(f);
+    s->text = s->owned;
+    return status;
+}
+
+/* ---- what is printed ---------------------------------------------------------------------- */
+
+/* Text on one line: control characters and the backslash as escapes. */
+static void print_line(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c == '\n')
+            fputs("\\n", stdout);
+        else if (c == '\t')
+            fputs("\\t", stdout);
+        else if (c == '\\')
+            fputs("\\\\", stdout);
+        else if (c < 0x20 || c == 0x7f)
+            printf("\\x%02x", c);
+        else
+            putchar(c);
+    }
+}
+
+static void print_encoding(const attn_tokenizer *t, const attn_encoding *e, const source *text)
+{
+    printf("%8s  %-24s %s\n", "id", "token", "bytes");
+    for (size_t i = 0; i < e->count; i++) {
+        size_t length, first = e->offset[i][0], end = e->offset[i][1];
+        const char *token = attn_tokenizer_token(t, e->ids[i], &length);
+        int width = 0;
+        for (size_t k = 0; token && k < length; k++) width += (token[k] & 0xc0) != 0x80;
+        printf("%8ld  ", (long)e->ids[i]);
+        print_line(token ? token : "?", token ? length : 1);
+        printf("%*s ", width < 24 ? 24 - width : 0, "");
+        if (e->sequence[i] < 0) {
+            puts("-");
+            continue;
+        }
+        printf("%zu..%zu%s  ", first, end, e->sequence[i] ? " of the pair" : "");
+        print_line(text[e->sequence[i]].text + first, end - first);
+        putchar('\n');
+    }
+}
+
+static cJSON *integers(const int32_t *value, size_t count)
+{
+    return cJSON_CreateIntArray(value, (int)count);
+}
+
+static cJSON *encoding_json(const attn_tokenizer *t, const attn_encoding *e)
+{
+    cJSON *root = cJSON_CreateObject();
+    cJSON *tokens = cJSON_AddArrayToObject(root, "tokens");
+    cJSON *offsets = cJSON_AddArrayToObject(root, "offsets");
+    for (size_t i = 0; i < e->count; i++) {
+        const char *token = attn_tokenizer_token(t, e->ids[i], NULL);
+        const int place[2] = {(int)e->offset[i][0], (int)e->offset[i][1]};
+        cJSON_AddItemToArray(tokens, token ? cJSON_CreateString(token) : cJSON_CreateNull());
+        cJSON_AddItemToArray(offsets, cJSON_CreateIntArray(place, 2));
+    }
+    cJSON_AddItemToObject(root, "ids", integers(e->ids, e->count));
+    cJSON_AddItemToObject(root, "type_ids", integers(e->type_ids, e->count));
+    cJSON_AddItemToObject(root, "attention_mask", integers(e->attention, e->count));
+    cJSON_AddItemToObject(root, "special_tokens_mask", integers(e->special, e->count));
+    cJSON_AddItemToObject(root, "sequence_ids", integers(e->sequence, e->count));
+    cJSON_AddItemToObject(root, "word_ids", integers(e->word, e->count));
+    return root;
+}
+
+static int encode(const cli *c, const attn_tokenizer *t, const source *text, bool pair,
+                  bool no_special, attn_error *err)
+{
+    attn_encoding e;
+    attn_encode_options options = {.no_special = no_special};
+    if (attn_tokenizer_encode(t, text[0].text, text[0].length, pair ? text[1].text : NULL,
+                              text[1].length, &options, &e, err))
+        return cli_error(err);
+    int status = EXIT_DONE;
+    if (c->json)
+        status = cli_print_json(encoding_json(t, &e), EXIT_DONE);
+    else
+        print_encoding(t, &e, text);
+    attn_encoding_free(t, &e);
+    return status;
+}
+
+/* ---- decoding ----------------------------------------------------------------------------- */
+
+/* "101, 7592 102" */
+static attn_status parse_ids(const char *text, int32_t **ids, size_t *count, attn_error *err)
+{
+    size_t room = strlen(text) / 2 + 1;
+    *count = 0;
+    *ids = malloc(room * sizeof **ids);
+    if (!*ids) return attn_fail(err, ATTN_NO_MEMORY, "out of memory: %zu ids", room);
+    while (*(text += strspn(text, " ,\t\n[]"))) {
+        char *end;
+        errno = 0;
+        long id = strtol(text, &end, 10);
+        if (end == text || errno || id < 0 || id > INT32_MAX)
+            return attn_fail(err, ATTN_BAD_INPUT,
+                             "--decode takes ids such as 101,7592, not \"%.40s\"", text);
+        (*ids)[(*count)++] = (int32_t)id;
+        text = end;
+    }
+    return ATTN_OK;
+}
+
+static int decode(const cli *c, const attn_tokenizer *t, const char *list, bool no_special,
+                  attn_error *err)
+{
+    int32_t *ids = NULL;
+    size_t count, length;
+    char *text = NULL;
+    attn_status status = parse_ids(list, &ids, &count, err);
+    if (!status) status = attn_tokenizer_decode(t, ids, count, no_special, &text, &length, err);
+    free(ids);
+    if (status) return cli_error(err);
+    int result = EXIT_DONE;
+    if (c->json) {
+        cJSON *root = cJSON_CreateObject();
+        cJSON_AddStringToObject(root, "text", text);
+        result = cli_print_json(root, EXIT_DONE);
+    } else {
+        fwrite(text, 1, length, stdout);
+        putchar('\n');
+    }
+    attn_text_free(t, text);
+    return result;
+}
+
+/* ---- the command -------------------------------------------------------------------------- */
+
+int cmd_tokenize(int argc, char **argv)
+{
+    cli c = {.command = "tokenize",
+             .usage =
+                 "MODEL (TEXT | --file FILE) [--pair TEXT] [--no-special]\n"
+                 "       attn tokenize MODEL --decode IDS [--no-special]\n"
+                 "MODEL is a folder with tokenizer.json or vocab.txt, or such a file; FILE may "
+                 "be - for\nstandard input; IDS are such as 101,7592,102"};
+    const char *pair = NULL, *file = NULL, *ids = NULL;
+    bool no_special = false;
+    const cli_option options[] = {{"--pair", CLI_TEXT, &pair, 0, 0},
+                                  {"--file", CLI_TEXT, &file, 0, 0},
+                                  {"--decode", CLI_TEXT, &ids, 0, 0},
+                                  {"--no-special", CLI_FLAG, &no_special, 0, 0},
+                                  {0}};
+    int status;
+    attn_error err = {0};
+    attn_tokenizer *t;
+    source text[2] = {{0}, {0}};
+    if (!cli_options(&c, argc, argv, options, &status)) return status;
+    size_t wanted = file || ids ? 1 : 2;
+    if (c.count != wanted || (ids && (pair || file)))
+        return cli_usage(&c, "a model and one text, file or list of ids are needed");
+    const attn_tokenizer_options own = {.max_memory = c.max_memory};
+    if (attn_tokenizer_open(&t, c.argument[0], &own, &err)) return cli_error(&err);
+    if (wanted == 2) text[0] = (source){c.argument[1], NULL, strlen(c.argument[1])};
+    if (pair) text[1] = (source){pair, NULL, strlen(pair)};
+    if (ids)
+        status = decode(&c, t, ids, no_special, &err);
+    else if (file && read_all(file, &text[0], &err))
+        status = cli_error(&err);
+    else
+        status = encode(&c, t, text, pair != NULL, no_special, &err);
+    free(text[0].owned);
+    attn_tokenizer_close(t);
+    return status;
+}
