@@ -179,15 +179,6 @@ static void by_pair(const attn_score_run *s, const attn_row_block *block, const 
     }
 }
 
-/* c tanh(score / c), Bello et al. 2016 */
-static void cap(const attn_score_run *s, float *scores, size_t n)
-{
-    const float *c = &s->p->softcap;
-    s->kernels->binary(ATTN_BIN_DIV, scores, scores, 1, c, 0, n);
-    s->kernels->unary(ATTN_TANH, scores, scores, n);
-    s->kernels->binary(ATTN_BIN_MUL, scores, scores, 1, c, 0, n);
-}
-
 void attn_score_block(const attn_score_run *s, const attn_row_block *block, const void *keys,
                       float *scores, void *scratch)
 {
@@ -198,6 +189,5 @@ void attn_score_block(const attn_score_run *s, const attn_row_block *block, cons
         by_product(s, block, q, ldq, keys, scores, scratch);
     else
         by_pair(s, block, q, ldq, scores, scratch);
-    if (s->p->softcap != 0) cap(s, scores, block->rows * block->keys);
     attn_score_mask(s, block, scores);
 }

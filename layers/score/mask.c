@@ -1,4 +1,4 @@
-/* Masks and position biases: what is added to the scores, and what may not be looked at.
+/* Caps, masks and position biases: what is added to the scores, and what may not be looked at.
  *
  * The ends of queries and keys are aligned: query i stands at position p = i + k_len - q_len, so
  * that queries appended to cached keys see the right ones.
@@ -105,10 +105,20 @@ static void add_distances(float slope, long position, float *row, size_t n)
     }
 }
 
+/* c tanh(score / c) */
+static void cap(const attn_score_run *s, float *scores, size_t n)
+{
+    const float *c = &s->p->softcap;
+    s->kernels->binary(ATTN_BIN_DIV, scores, scores, 1, c, 0, n);
+    s->kernels->unary(ATTN_TANH, scores, scores, n);
+    s->kernels->binary(ATTN_BIN_MUL, scores, scores, 1, c, 0, n);
+}
+
 void attn_score_mask(const attn_score_run *s, const attn_row_block *block, float *scores)
 {
     const attn_score_size *z = &s->size;
     size_t n = block->keys, begin = block->first, stop = begin + n;
+    if (s->p->softcap != 0) cap(s, scores, block->rows * n);
     bool padded = s->padding && !keeps_all(s->padding, block->item, begin, n);
     if (!padded && !s->mask && !s->bias && !s->p->alibi && !s->p->causal && !s->p->window) return;
     float slope = s->p->alibi ? attn_alibi_slope(block->head, z->heads) : 0;

@@ -88,7 +88,7 @@ void attn_score_block(const attn_score_run *s, const attn_row_block *block, cons
 /* The slope of a head's ALiBi: row i, key j gets -slope * |p - j|, p the position of query i. */
 float attn_alibi_slope(size_t head, size_t heads);
 
-/* Masks and biases of a block, in place; called by attn_score_block. */
+/* Cap, biases and masks of a block, in place; called by attn_score_block. */
 void attn_score_mask(const attn_score_run *s, const attn_row_block *block, float *scores);
 
 #endif

@@ -16,6 +16,7 @@ static const llm_shape shapes[] = {
     {24, 3, 3, 9, ",'window':7"},        /* odd heads; most keys are never looked at */
     {16, 4, 1, 33, ",'padding':'keep'"}, /* one key head, several panels */
     {16, 2, 2, 8, ",'normalize':'sigmoid','window':20,'padding':'keep'"},
+    {12, 3, 1, 8, ",'alibi':true,'softcap':1.5"},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 

@@ -18,6 +18,10 @@ foreach(source ${TEST_SOURCES})
   attn_test(${name} ${area} ${name})
 endforeach()
 
+# What tests/models/test_language.py runs.
+add_executable(decode tests/models/decode.c)
+target_link_libraries(decode PRIVATE attn_static)
+
 # ninja update_bits: after a change of the arithmetic that is meant to change bits, once test_golden and
 # test_models, which compare with PyTorch, have passed.
 add_custom_target(update_bits
