@@ -57,7 +57,7 @@ static bool matches(const cJSON *root, const cJSON *config)
 static attn_status find_builtin(attn_model *m, attn_found *found, const char *architecture,
                                 attn_error *err)
 {
-    char known[200] = "";
+    char known[400] = "";
     for (const attn_builtin *b = attn_builtins; b->name; b++) {
         ATTN_TRY(attn_json_parse(b->name, b->text, b->length, &found->root, err));
         if (architecture ? attn_gguf_matches(found->root, architecture)
