@@ -3,7 +3,8 @@
  *   rope_angles: -> a [rows, dims]
  *     a[t, i] = f cos((t + offset) * frequency(i)), a[t, dims / 2 + i] the sine, i < dims / 2
  *     t counts from 0, or with "past" from the rows that the cache has
- *     frequencies and the factor f: rope_scaling.h; by the functions of exact.h
+ *     frequencies and the factor f: rope_scaling.h; by the functions of exact.h; with "factors",
+ *     a weight [dims / 2], frequency i is divided by factor i
  *   rope: x [..., seq, heads * head_dim], a [seq, dims] -> y as x; y may be x
  *     rotates pairs of each head's first dims columns: (u, v) -> (u cos - v sin, v cos + u sin)
  *     "halves": columns i and dims / 2 + i (GPT-NeoX, Hugging Face)
@@ -18,6 +19,7 @@
 
 typedef struct angles_params {
     attn_rope rope;
+    attn_param factors;
     long rows;
     size_t offset;
     bool past;
@@ -33,7 +35,9 @@ static attn_status angles_parse(attn_reader *r, void *params)
     if (count != 1) return attn_reader_fail(r, "the key \"rows\" is missing");
     ATTN_TRY(attn_read_size(r, "offset", 0, MAX_POSITIONS, &p->offset));
     ATTN_TRY(attn_read_cache(r, "past", &p->past));
-    return attn_rope_parse(r, &p->rope);
+    ATTN_TRY(attn_read_weight(r, "factors", "", 1, &p->factors));
+    ATTN_TRY(attn_rope_parse(r, &p->rope));
+    return attn_need_length(r, &p->factors, p->rope.dims / 2);
 }
 
 static attn_status angles_infer(attn_infer *c, const void *params)
@@ -71,7 +75,10 @@ static void angles_task(const attn_run_context *c, const void *params, size_t it
 static void angles_run(const attn_run_context *c, const void *params)
 {
     const angles_params *p = params;
-    attn_rope_frequencies(&p->rope, c->scratch);
+    double *frequency = c->scratch;
+    attn_rope_frequencies(&p->rope, frequency);
+    for (size_t i = 0; p->factors.data && i < p->rope.dims / 2; i++)
+        frequency[i] /= (double)p->factors.data[i];
     attn_each_rows(c, params, c->out[0].shape.dim[0], attn_grain(p->rope.dims * 32), angles_task);
 }
 

@@ -7,7 +7,16 @@ import shutil
 import unittest
 
 import numpy as np
-from transformers import BertConfig, BertModel
+from transformers import (
+    BertConfig,
+    BertModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 try:
     import gguf  # noqa: F401
@@ -130,6 +139,39 @@ class Bert(Gguf):
         w.write_tensors_to_file()
         w.close()
         self.refuse("\"general.architecture\" is \"mamba\", which no built-in description matches", "check", path)
+
+
+class Llama(Gguf):
+    CONFIG = dict(
+        vocab_size=90, hidden_size=64, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
+        intermediate_size=96, max_position_embeddings=40, rms_norm_eps=1e-5,
+        rope_parameters={"rope_type": "default", "rope_theta": 3000.0},
+    )
+    KINDS = (
+        ("llama", LlamaForCausalLM, LlamaConfig, {}),
+        ("qwen2", Qwen2ForCausalLM, Qwen2Config, {}),
+        ("qwen3", Qwen3ForCausalLM, Qwen3Config, {"head_dim": 32}),
+    )
+
+    def test_classes(self) -> None:
+        for architecture, kind, config, options in self.KINDS:
+            for tied in (False, True):
+                model = kind(config(**self.CONFIG, **options, tie_word_embeddings=tied))
+                self.check(model, architecture, ["F32"], ("logits",), int(tied))
+
+    def test_types(self) -> None:
+        for seed, kind in enumerate(TYPES):
+            self.check(LlamaForCausalLM(LlamaConfig(**self.CONFIG)), "llama", [kind], ("logits",), seed)
+        config = {**self.CONFIG, "hidden_size": 256, "intermediate_size": 256}
+        for seed, kind in enumerate(K_TYPES):
+            self.check(LlamaForCausalLM(LlamaConfig(**config)), "llama", [kind], ("logits",), seed)
+
+    def test_scaling(self) -> None:
+        """Positions as the metadata stretch them."""
+        rope = {"rope_type": "linear", "factor": 4.0, "rope_theta": 3000.0}
+        model = LlamaForCausalLM(LlamaConfig(**{**self.CONFIG, "rope_parameters": rope}))
+        self.check(model, "llama", ["F32"], ("logits",),
+                   **{"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4.0})
 
 
 if __name__ == "__main__":
