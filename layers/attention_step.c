@@ -12,6 +12,8 @@ enum {
     ALONE_BELOW = 1 << 15, /* multiply-adds that are not worth waking a worker for */
     PIECES_FROM = 1 << 19, /* multiply-adds from which an even cut is worth two more regions */
     PIECE = 256,           /* keys of a task */
+    FEW_ROWS = 4,          /* query heads of a key head that are faster one by one */
+    NEAR_PANELS = 4,       /* panels of keys that stay near meanwhile */
 };
 
 typedef struct step_layout {
@@ -78,6 +80,29 @@ static float *get_scores(const step_job *j, size_t item, size_t head, size_t *st
     return (float *)c->scratch + (item * z->heads + head) * *step;
 }
 
+/* The product; in bf16, where there are few rows, one by one over pieces of `columns` columns: to
+ * widen the panels for all of them costs more than to read them again while they are near. */
+static void product(const attn_kernels *kernels, const attn_gemm *all, size_t columns)
+{
+    if (all->m > FEW_ROWS || all->type == ATTN_PANEL_F32) {
+        kernels->gemm(all);
+        return;
+    }
+    size_t row_bytes = kernels->row_bytes(all->type, all->k);
+    size_t panel_bytes = kernels->panel_bytes(all->type, all->k);
+    for (size_t j = 0; j < all->n; j += columns)
+        for (size_t i = 0; i < all->m; i++) {
+            attn_gemm g = *all;
+            g.m = 1;
+            g.n = all->n - j < columns ? all->n - j : columns;
+            g.x = all->x + i * all->ldx;
+            g.rows = (const char *)all->rows + i * row_bytes;
+            g.w = (const char *)all->w + j / kernels->panel * panel_bytes;
+            g.y = all->y + i * all->ldy + j;
+            kernels->gemm(&g);
+        }
+}
+
 /* The block's scores of all query heads that meet key head `head`. */
 static void score_keys(const step_job *j, const attn_row_block *block, size_t head, size_t from)
 {
@@ -98,7 +123,7 @@ static void score_keys(const step_job *j, const attn_row_block *block, size_t he
                    .y = scores,
                    .ldy = step,
                    .scale = s->scale};
-    s->kernels->gemm(&g);
+    product(s->kernels, &g, NEAR_PANELS * s->kernels->panel);
     attn_row_block row = *block;
     for (size_t i = 0; i < j->group; i++) {
         row.head = first + i;
@@ -139,7 +164,7 @@ static void mix_panel(const step_job *j, const attn_row_block *block, size_t hea
         .y = attn_item(s->y, block->item) + first * s->size.v_dim + column,
         .ldy = s->size.v_dim,
         .scale = 1};
-    kernels->gemm(&g);
+    product(kernels, &g, kernels->panel);
 }
 
 /* What a key head needs before its scores: the row in the cache, the queries as rows. */
