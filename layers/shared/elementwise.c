@@ -5,6 +5,7 @@
  * With "slice_rows" the weight is a table [max, dim...] of which rows offset .. offset + seq are
  * taken, where a is [..., seq, dim...]: learned positions; with "past" they stand after the rows
  * that the cache has. y may be a if the shapes are equal. */
+#include "layers/shared/elementwise.h"
 #include "layers/support.h"
 
 #include <float.h>
@@ -12,6 +13,7 @@
 
 typedef struct binary_params {
     attn_binary op;
+    attn_unary unary; /* fused: a goes through it first */
     attn_param weight;
     bool has_value, slice_rows, past;
     float value;
@@ -40,6 +42,12 @@ static attn_status parse_binary(attn_reader *r, void *params, attn_binary op)
     if (!p->slice_rows) return ATTN_OK;
     ATTN_TRY(attn_read_size(r, "offset", 0, (size_t)1 << 40, &p->offset));
     return attn_read_cache(r, "past", &p->past);
+}
+
+void attn_binary_activate(void *params, attn_unary unary)
+{
+    binary_params *p = params;
+    p->unary = unary;
 }
 
 /* The shape of b as the broadcasting sees it. */
@@ -113,12 +121,33 @@ static attn_status binary_infer(attn_infer *c, const void *params)
 typedef struct binary_job {
     const attn_run_context *c;
     attn_binary op;
+    attn_unary unary;
     int rank;
     size_t dim[ATTN_MAX_RANK + 1], step_a[ATTN_MAX_RANK + 1], step_b[ATTN_MAX_RANK + 1];
     const float *a, *b;
     float *y;
     size_t total, size;
 } binary_job;
+
+enum { PIECE = 2048 }; /* floats of y that stay near between its two steps */
+
+/* y = unary(a) op b: y holds unary(a) in between. */
+static void activated(const binary_job *j, float *y, const float *a, size_t step_a, const float *b,
+                      size_t step_b, size_t n)
+{
+    const attn_kernels *kernels = j->c->kernels;
+    float one;
+    if (step_a == 0) {
+        kernels->unary(j->unary, &one, a, 1);
+        kernels->binary(j->op, y, &one, 0, b, step_b, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i += PIECE) {
+        size_t count = n - i < PIECE ? n - i : PIECE;
+        kernels->unary(j->unary, y + i, a + i, count);
+        kernels->binary(j->op, y + i, y + i, 1, b + i * step_b, step_b, count);
+    }
+}
 
 /* Elements [at, end) of y, as pieces of its rows. */
 static void binary_task(void *arg, size_t task, size_t worker)
@@ -137,8 +166,11 @@ static void binary_task(void *arg, size_t task, size_t worker)
             b += index * j->step_b[i];
             rest /= j->dim[i];
         }
-        j->c->kernels->binary(j->op, j->y + at, j->a + a, j->step_a[last], j->b + b,
-                              j->step_b[last], count);
+        if (j->unary != ATTN_IDENTITY)
+            activated(j, j->y + at, j->a + a, j->step_a[last], j->b + b, j->step_b[last], count);
+        else
+            j->c->kernels->binary(j->op, j->y + at, j->a + a, j->step_a[last], j->b + b,
+                                  j->step_b[last], count);
         at += count;
     }
 }
@@ -173,7 +205,8 @@ static void binary_run(const attn_run_context *c, const void *params)
     const binary_params *p = params;
     const attn_value *a = &c->in[0], *y = &c->out[0];
     attn_shape b = {.dtype = ATTN_F32};
-    binary_job j = {.c = c, .op = p->op, .a = a->data, .b = &p->value, .y = y->data};
+    binary_job j = {
+        .c = c, .op = p->op, .unary = p->unary, .a = a->data, .b = &p->value, .y = y->data};
     size_t stride_b = 0;
     if (p->weight.source) {
         /* Sliced rows are the leading ones of the table: its steps serve, with a's rows. */

@@ -64,6 +64,44 @@ static const fusion_case cases[] = {
           "{'layer':'gelu','in':'h','out':'a'},{'layer':'add','in':['x','a'],'out':'y'}],"
           "'outputs':{'y':{},'a':{}}}",
      2, "linear + gelu"},
+    /* other layers between queries, keys and values: all three are computed first */
+    {HEAD "'graph':[{'layer':'linear','in':'x','out':'q','weight':'q'},"
+          "{'layer':'tanh','in':'q','out':'q'},{'layer':'mul','in':'q','out':'q','value':3},"
+          "{'layer':'linear','in':'x','out':'k','weight':'k'},"
+          "{'layer':'rms_norm','in':'k','out':'k','eps':1e-6,'affine':false},"
+          "{'layer':'linear','in':'x','out':'v','weight':'v'}],'outputs':{'q':{},'k':{},'v':{}}}",
+     3, "linear + tanh + linear + linear"},
+    /* a gate and what it lets through, from two matrices; the gate second, and read once more */
+    {HEAD "'graph':[{'layer':'linear','in':'x','out':'g','weight':'up'},"
+          "{'layer':'silu','in':'g','out':'g'},"
+          "{'layer':'linear','in':'x','out':'u','weight':'up','bias':false},"
+          "{'layer':'mul','in':['g','u'],'out':'h'},"
+          "{'layer':'linear','in':'h','out':'h','weight':'down'},"
+          "{'layer':'add','in':['x','h'],'out':'y'}],'outputs':{'y':{}}}",
+     3, "linear + silu + linear"},
+    {HEAD "'graph':[{'layer':'linear','in':'x','out':'u','weight':'o'},"
+          "{'layer':'linear','in':'x','out':'g','weight':'one','bias':false},"
+          "{'layer':'gelu_tanh','in':'g','out':'a'},{'layer':'mul','in':['u','a'],'out':'y'}],"
+          "'outputs':{'y':{},'g':{}}}",
+     2, "linear + linear"},
+    /* from one matrix: activation and product in one pass, in both orders, and broadcast */
+    {HEAD "'graph':[{'layer':'linear','in':'x','out':['g','u'],'weight':'v'},"
+          "{'layer':'silu','in':'g','out':'g'},{'layer':'mul','in':['g','u'],'out':'y'}],"
+          "'outputs':{'y':{}}}",
+     2, "silu + mul"},
+    {HEAD "'graph':[{'layer':'tanh','in':'x','out':'a'},{'layer':'gelu','in':'a','out':'g'},"
+          "{'layer':'mul','in':['x','g'],'out':'y'}],'outputs':{'y':{},'a':{}}}",
+     2, "gelu + mul"},
+    {HEAD "'graph':[{'layer':'token','in':'x','index':0,'out':'t'},"
+          "{'layer':'sigmoid','in':'t','out':'g'},{'layer':'mul','in':['g','x'],'out':'y'},"
+          "{'layer':'slice','in':'x','axis':-1,'start':3,'end':4,'out':'c'},"
+          "{'layer':'sigmoid','in':'c','out':'g'},{'layer':'mul','in':['g','y'],'out':'z'}],"
+          "'outputs':{'z':{}}}",
+     4, "sigmoid + mul"},
+    /* x times a function of x: it may lie where x lies */
+    {HEAD "'graph':[{'layer':'tanh','in':'x','out':'a'},{'layer':'sigmoid','in':'a','out':'g'},"
+          "{'layer':'mul','in':['a','g'],'out':'y'}],'outputs':{'y':{}}}",
+     3, NULL},
     /* h + h, a constant, and a sum that broadcasts: the plan falls back */
     {HEAD "'graph':[{'layer':'linear','in':'x','out':'h','weight':'o'},"
           "{'layer':'add','in':['h','h'],'out':'y'}],'outputs':{'y':{}}}",
