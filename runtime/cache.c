@@ -18,26 +18,28 @@ void attn_cache_free(attn_cache *cache, attn_memory *memory)
     *cache = (attn_cache){.past = cache->past};
 }
 
-/* Memory for `items` items whose parts are `part`; without what is in it. */
+/* Memory for `items` items whose parts are `part`, without what is in it. *fresh is filled or stays
+ * as it was. */
 static attn_status allocate(attn_cache *fresh, const attn_plan_cache *part, size_t parts,
                             size_t item_bytes, size_t items, attn_memory *memory, attn_error *err)
 {
-    void *data;
-    size_t counts, list = parts * sizeof *part;
-    *fresh = (attn_cache){.parts = parts, .item_bytes = item_bytes, .items = items, .room = items};
-    if (!attn_mul(items, item_bytes, &fresh->bytes) || !attn_mul(items, sizeof(size_t), &counts) ||
-        !attn_add(list, counts, &fresh->part_bytes))
+    attn_cache made = {.parts = parts, .item_bytes = item_bytes, .items = items, .room = items};
+    void *list, *data;
+    size_t counts, part_bytes = parts * sizeof *part;
+    if (!attn_mul(items, item_bytes, &made.bytes) || !attn_mul(items, sizeof(size_t), &counts) ||
+        !attn_add(part_bytes, counts, &made.part_bytes))
         return attn_fail(err, ATTN_LIMIT, "the caches of %zu items of %zu bytes are too large",
                          items, item_bytes);
-    ATTN_TRY(attn_alloc(memory, fresh->part_bytes, "the list of the caches", &data, err));
-    fresh->part = data;
-    memcpy(fresh->part, part, list);
-    attn_status status = attn_alloc(memory, fresh->bytes, "the caches", &data, err);
+    ATTN_TRY(attn_alloc(memory, made.part_bytes, "the list of the caches", &list, err));
+    attn_status status = attn_alloc(memory, made.bytes, "the caches", &data, err);
     if (status) {
-        attn_release(memory, fresh->part, fresh->part_bytes);
+        attn_release(memory, list, made.part_bytes);
         return status;
     }
-    fresh->data = data;
+    memcpy(list, part, part_bytes);
+    made.part = list;
+    made.data = data;
+    *fresh = made;
     return ATTN_OK;
 }
 

@@ -80,6 +80,7 @@ static void run_model(attn_model *model, bool batched, bool plain)
     attn_session *session;
     attn_error err = {0};
     const attn_graph *g = &model->graph;
+    if (batched && g->cache.name) options.context = g->cache.max < 9 ? g->cache.max : 9;
     if (attn_session_open(&session, model, &options, &err)) abort();
     for (size_t i = 0; i < g->inputs; i++) {
         attn_tensor t = {.dtype = g->input[i].dtype, .data = numbers};
@@ -104,6 +105,13 @@ static void run_model(attn_model *model, bool batched, bool plain)
     if (!(work < MAX_WORK) || session->plan->arena_bytes > 1 << 20) goto done;
     for (int again = 0; again < 2; again++)
         if (attn_run(session, &err)) check_error(&err);
+    if (options.context && !err.status) {
+        const size_t parent[] = {1, 0, 1};
+        if (attn_reorder(session, parent, 2 + plain, &err)) check_error(&err);
+        if (attn_rewind(session, attn_past(session) / 2, &err)) abort();
+        err.status = ATTN_OK;
+        if (attn_prepare(session, &err) || attn_run(session, &err)) check_error(&err);
+    }
     for (size_t i = 0; i < g->outputs && !err.status; i++) {
         attn_tensor t;
         attn_class top[3];

@@ -4,6 +4,7 @@
 #define _XOPEN_SOURCE 700
 
 #include "tests/models/small_llm.h"
+#include "tests/runtime/failing.h"
 
 #include <unistd.h>
 
@@ -128,9 +129,285 @@ static void same_bits(void **state)
     assert_int_equal(counted_live, 0);
 }
 
+/* ---- rewind, reorder ------------------------------------------------------------------------ */
+
+static void expect_status(attn_status status, attn_status expected, const attn_error *err,
+                          const char *text)
+{
+    if (status != expected || !strstr(err->text, text))
+        fail_msg("%s \"%s\", expected %s with \"%s\"", attn_status_name(status), err->text,
+                 attn_status_name(expected), text);
+}
+
+static void rewinding(void **state)
+{
+    (void)state;
+    static float expected[ITEMS * LENGTH * LLM_VOCAB], logits[ITEMS * LENGTH * LLM_VOCAB];
+    const size_t back[] = {31, 30, 17, 16, 1, 0};
+    attn_error err;
+    folder f;
+    llm_make(&f, &shapes[2]);
+    for (int p = 0; p < 2; p++) {
+        attn_model *model = open_model_in(f.path, p ? ATTN_IN_BF16 : ATTN_IN_F32);
+        whole_text(model, 2, expected);
+        attn_session *session =
+            open_session(model, (attn_session_options){.threads = 2, .context = LENGTH});
+        assert_int_equal(attn_rewind(session, 0, &err), ATTN_OK);
+        for (size_t i = 0; i < sizeof back / sizeof *back; i++) {
+            /* Other tokens first, so that what is forgotten differs. */
+            attn_reset(session);
+            size_t from = back[i], other = LENGTH - 3;
+            if (from && llm_run(session, ids, keep, ITEMS, LENGTH, 0, from, logits, &err))
+                fail_msg("%s", err.text);
+            if (llm_run(session, ids, NULL, ITEMS, LENGTH, 1, other - from, logits, &err) ||
+                attn_rewind(session, from, &err))
+                fail_msg("%s", err.text);
+            expect_status(attn_rewind(session, from + 1, &err), ATTN_BAD_ARGUMENT, &err,
+                          "rows cannot stay");
+            assert_int_equal(attn_past(session), from);
+            if (from && llm_run(session, ids, keep, ITEMS, LENGTH, from, 1, logits, &err))
+                fail_msg("%s", err.text);
+            for (size_t at = from + (from != 0), n; at < LENGTH; at += n) {
+                n = LENGTH - at < 9 ? LENGTH - at : 9;
+                if (llm_run(session, ids, keep, ITEMS, LENGTH, at, n, logits, &err))
+                    fail_msg("%s", err.text);
+            }
+            for (size_t item = 0; item < ITEMS; item++)
+                assert_memory_equal(logits + (item * LENGTH + from) * LLM_VOCAB,
+                                    expected + (item * LENGTH + from) * LLM_VOCAB,
+                                    (LENGTH - from) * LLM_VOCAB * sizeof *logits);
+        }
+        attn_session_close(session);
+        attn_model_close(model);
+    }
+    folder_remove(&f);
+    assert_int_equal(counted_live, 0);
+}
+
+enum { BEAMS = 5, STEPS = 40 };
+
+/* Beams that change places at random, and their number too; each must say what its own text, run
+ * alone and whole, says. */
+static void reordering(void **state)
+{
+    (void)state;
+    static int32_t beam[BEAMS][LENGTH], old[BEAMS][LENGTH];
+    static float logits[BEAMS * LENGTH * LLM_VOCAB], alone[LENGTH * LLM_VOCAB];
+    uint32_t seed = 11;
+    size_t beams = 1, length = 5;
+    attn_error err;
+    folder f;
+    llm_make(&f, &shapes[0]);
+    attn_model *model = open_model_in(f.path, ATTN_IN_BF16);
+    attn_session *plain = open_session(model, (attn_session_options){.threads = 1});
+    attn_session *session =
+        open_session(model, (attn_session_options){.threads = 2, .context = LENGTH});
+    size_t parent[BEAMS] = {0};
+    expect_status(attn_reorder(session, parent, 1, &err), ATTN_BAD_ARGUMENT, &err, "before a run");
+    memcpy(beam[0], ids, sizeof beam[0]);
+    if (llm_run(session, beam[0], NULL, 1, LENGTH, 0, length, logits, &err))
+        fail_msg("%s", err.text);
+    for (int step = 0; step < STEPS; step++, length++) {
+        size_t count = step == 0 ? 3 : 1 + (seed >> 12) % BEAMS;
+        for (size_t i = 0; i < count; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            parent[i] = step % 3 == 0 ? (i + 1) % beams : (seed >> 16) % beams;
+        }
+        if (attn_reorder(session, parent, count, &err)) fail_msg("%s", err.text);
+        memcpy(old, beam, sizeof beam);
+        for (size_t i = 0; i < count; i++) {
+            memcpy(beam[i], old[parent[i]], sizeof beam[i]);
+            beam[i][length] = (int32_t)((seed >> 10) + 7 * i) % LLM_VOCAB;
+        }
+        beams = count;
+        if (llm_run(session, beam[0], NULL, beams, LENGTH, length, 1, logits, &err))
+            fail_msg("%s", err.text);
+        for (size_t i = 0; i < beams; i++) {
+            if (llm_run(plain, beam[i], NULL, 1, LENGTH, 0, length + 1, alone, &err))
+                fail_msg("%s", err.text);
+            if (memcmp(alone + length * LLM_VOCAB, logits + (i * LENGTH + length) * LLM_VOCAB,
+                       LLM_VOCAB * sizeof *alone))
+                fail_msg("step %d, beam %zu of %zu", step, i, beams);
+        }
+    }
+    parent[0] = beams;
+    expect_status(attn_reorder(session, parent, 1, &err), ATTN_BAD_ARGUMENT, &err, "is to be item");
+    expect_status(attn_reorder(session, parent, 0, &err), ATTN_BAD_ARGUMENT, &err, "no items");
+    attn_session_close(plain);
+    attn_session_close(session);
+    attn_model_close(model);
+    folder_remove(&f);
+    assert_int_equal(counted_live, 0);
+}
+
+/* ---- bounds --------------------------------------------------------------------------------- */
+
+static void context_ends(void **state)
+{
+    (void)state;
+    static float logits[ITEMS * LENGTH * LLM_VOCAB];
+    attn_error err;
+    attn_session *session;
+    folder f;
+    llm_make(&f, &shapes[0]);
+    attn_model *model = open_model(f.path);
+    const attn_session_options more = {.threads = 1, .context = LLM_CONTEXT + 1};
+    expect_status(attn_session_open(&session, model, &more, &err), ATTN_LIMIT, &err,
+                  "a context of 97 rows, model \"small llm\" allows 96");
+    session = open_session(model, (attn_session_options){.threads = 1, .context = 20});
+    expect_status(llm_run(session, ids, NULL, 1, LENGTH, 0, 21, logits, &err), ATTN_LIMIT, &err,
+                  "21 rows after 0 do not fit into a context of 20");
+    assert_int_equal(llm_run(session, ids, NULL, 1, LENGTH, 0, 8, logits, &err), ATTN_OK);
+    assert_int_equal(attn_run(session, &err), ATTN_OK); /* the same tokens again: 8 rows more */
+    expect_status(attn_run(session, &err), ATTN_LIMIT, &err,
+                  "8 rows after 16 do not fit into a context of 20");
+    assert_int_equal(attn_past(session), 16);
+    expect_status(llm_run(session, ids, NULL, 1, LENGTH, 0, 5, logits, &err), ATTN_LIMIT, &err,
+                  "5 rows after 16");
+    assert_int_equal(llm_run(session, ids, NULL, 1, LENGTH, 0, 4, logits, &err), ATTN_OK);
+    expect_status(llm_run(session, ids, NULL, 2, LENGTH, 0, 1, logits, &err), ATTN_LIMIT, &err,
+                  "1 rows after 20");
+    assert_int_equal(attn_rewind(session, 3, &err), ATTN_OK);
+    expect_status(llm_run(session, ids, NULL, 2, 30, 0, 1, logits, &err), ATTN_BAD_ARGUMENT, &err,
+                  "a batch of 2 after 3 rows of a batch of 1");
+    /* An id outside its range runs nothing and appends nothing. */
+    int32_t bad[2] = {1, LLM_VOCAB};
+    expect_status(llm_run(session, bad, NULL, 1, 2, 0, 2, logits, &err), ATTN_BAD_INPUT, &err,
+                  "element 1");
+    assert_int_equal(attn_past(session), 3);
+    attn_reset(session);
+    assert_int_equal(llm_run(session, ids, NULL, 2, 30, 0, 1, logits, &err), ATTN_OK);
+    attn_session_close(session);
+    attn_model_close(model);
+    folder_remove(&f);
+    assert_int_equal(counted_live, 0);
+}
+
+/* Of two contexts, the caches' part of attn_session_memory differs by their rows; all of it is
+ * there before the first run, and runs take no more. */
+static void memory_is_known(void **state)
+{
+    (void)state;
+    static float logits[ITEMS * LENGTH * LLM_VOCAB];
+    attn_error err;
+    folder f;
+    size_t bytes[2];
+    llm_make(&f, &shapes[0]);
+    attn_model *model = open_model(f.path);
+    for (size_t i = 0; i < 2; i++) {
+        attn_session *session = open_session(
+            model, (attn_session_options){.threads = 1, .context = i ? LLM_CONTEXT : 32});
+        assert_int_equal(llm_run(session, ids, NULL, 1, LENGTH, 0, 6, logits, &err), ATTN_OK);
+        bytes[i] = attn_session_memory(session);
+        long calls = counted_calls;
+        for (int run = 0; run < 3; run++) assert_int_equal(attn_run(session, &err), ATTN_OK);
+        assert_int_equal(counted_calls, calls);
+        assert_int_equal(attn_session_memory(session), bytes[i]);
+        attn_session_close(session);
+    }
+    /* Keys and values of 2 layers, 2 heads of 10 columns. */
+    assert_true(bytes[1] - bytes[0] >= 2 * 2 * 2 * 10 * (LLM_CONTEXT - 32) * sizeof(float));
+    attn_session *session;
+    const attn_session_options tight = {
+        .threads = 1, .context = LLM_CONTEXT, .max_memory = bytes[0]};
+    assert_int_equal(attn_session_open(&session, model, &tight, &err), ATTN_OK);
+    attn_status status = llm_run(session, ids, NULL, 1, LENGTH, 0, 6, logits, &err);
+    expect_status(status, ATTN_LIMIT, &err, "the caches");
+    assert_true(attn_session_memory(session) <= bytes[0]);
+    attn_session_close(session);
+    attn_model_close(model);
+    folder_remove(&f);
+    assert_int_equal(counted_live, 0);
+}
+
+/* The n-th allocation fails, for every n: each failure is clean, and the session goes on. */
+static void allocations_fail(void **state)
+{
+    (void)state;
+    static float logits[BEAMS * LENGTH * LLM_VOCAB];
+    const attn_allocator allocator = {failing_alloc, failing_release, NULL};
+    const size_t parent[BEAMS] = {0};
+    attn_memory unused;
+    attn_error err;
+    folder f;
+    long n = 1, refused = 0;
+    llm_make(&f, &shapes[0]);
+    for (attn_status status = ATTN_NO_MEMORY; status; n++) {
+        attn_model *model;
+        attn_session *session = NULL;
+        const attn_model_options options = {.allocator = &allocator};
+        failing_begin(&unused, 0, true);
+        if (attn_model_open(&model, f.path, &options, &err)) fail_msg("%s", err.text);
+        failing_state.fail_at = failing_state.requests + n;
+        status = attn_session_open(&session, model,
+                                   &(attn_session_options){.threads = 1, .context = 40}, &err);
+        if (!status) status = llm_run(session, ids, NULL, 1, LENGTH, 0, 9, logits, &err);
+        if (!status) status = attn_reorder(session, parent, BEAMS, &err);
+        if (!status) status = llm_run(session, ids, NULL, BEAMS, 30, 9, 1, logits, &err);
+        if (status) {
+            assert_int_equal(status, ATTN_NO_MEMORY);
+            refused++;
+            size_t past = session ? attn_past(session) : 0, batch = 1;
+            if (past) assert_int_equal(attn_reorder(session, parent, batch, &err), ATTN_OK);
+            if (session)
+                assert_int_equal(llm_run(session, ids, NULL, batch, LENGTH, past, 1, logits, &err),
+                                 ATTN_OK);
+        }
+        attn_session_close(session);
+        attn_model_close(model);
+        failing_end();
+        assert_int_equal(failing_state.live, 0);
+        assert_true(n < 1000);
+    }
+    assert_true(refused > 5);
+    folder_remove(&f);
+}
+
+static void errors_are_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *state, *node, *error;
+    } cases[] = {
+        {"'past':{'kind':'cache','rows':'len'}", "", "state.past: \"rows\" is \"len\""},
+        {"'past':{'kind':'cache'}", "", "\"rows\" is nothing"},
+        {"'past':{'kind':'cache','rows':'seq','max':0}", "", "\"max\" is 0"},
+        {"'past':{'kind':'cache','rows':'seq','next':'x'}", "", "unknown key \"next\""},
+        {"'a':{'kind':'cache','rows':'seq'},'b':{'kind':'cache','rows':'seq'}", "",
+         "state.b: there is a cache already, \"a\""},
+        {"'past':{'kind':'cache','rows':'seq'}", "'cache':'pats'", "no cache \"pats\""},
+        {"'past':{'kind':'cache','rows':'seq'}", "'cache':7", "expected the name of a cache"},
+        {"'past':{'kind':'cache','rows':'seq'}", "'cache':'past','score':'cosine'",
+         "\"cache\" is for scaled_dot"},
+        {"'past':{'kind':'cache','rows':'seq'}", "'cache':'past','select':'hard'",
+         "\"cache\" is for scaled_dot"},
+    };
+    folder f;
+    folder_make(&f);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[1024];
+        attn_error err;
+        attn_model *model;
+        snprintf(text, sizeof text,
+                 "{'format':'attn/1','symbols':{'seq':{}},'inputs':{'x':{'shape':['seq',4]}},"
+                 "'state':{%s},'graph':[{'layer':'attention','in':['x','x','x'],'out':'y'%s%s}],"
+                 "'outputs':{'y':{}}}",
+                 cases[i].state, *cases[i].node ? "," : "", cases[i].node);
+        folder_json(&f, "attn.json", text);
+        expect_status(attn_model_open(&model, f.path, NULL, &err), ATTN_BAD_MODEL, &err,
+                      cases[i].error);
+    }
+    folder_remove(&f);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_bits),       cmocka_unit_test(rewinding),
+        cmocka_unit_test(reordering),      cmocka_unit_test(context_ends),
+        cmocka_unit_test(memory_is_known), cmocka_unit_test(allocations_fail),
+        cmocka_unit_test(errors_are_told),
+    };
     draw_text();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
