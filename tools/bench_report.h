@@ -11,7 +11,8 @@ typedef struct bench {
     cli c;
     size_t runs;
     bool profile;
-    cli_list shapes; /* NAME=4x16 for inputs with open dimensions */
+    size_t context, past; /* of the caches */
+    cli_list shapes;      /* NAME=4x16 for inputs with open dimensions */
     attn_model *model;
     attn_session *session;
     double *step_seconds; /* [steps], sums */

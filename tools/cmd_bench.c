@@ -58,6 +58,19 @@ static attn_status input_shape(const bench *b, const attn_port *port, attn_tenso
     return ATTN_OK;
 }
 
+/* As if b->past rows had been run: numbers of a common size stand for what is kept of them. */
+static attn_status fill_cache(bench *b, attn_error *err)
+{
+    attn_cache *cache = &b->session->cache;
+    if (!b->past) return ATTN_OK;
+    if (!cache->data)
+        return attn_fail(err, ATTN_BAD_ARGUMENT, "--past: model \"%s\" keeps no rows",
+                         attn_model_name(b->model));
+    memset(cache->data, 0x3c, cache->bytes); /* 0.0115 in f32, and in bf16 */
+    cache->past = b->past;
+    return attn_prepare(b->session, err);
+}
+
 static attn_status set_random(bench *b, attn_tensor *tensor, size_t *bytes, attn_error *err)
 {
     const attn_graph *g = &b->model->graph;
@@ -77,7 +90,8 @@ static attn_status set_random(bench *b, attn_tensor *tensor, size_t *bytes, attn
         fill_random(t, count, &g->input[i]);
         ATTN_TRY(attn_set_input(b->session, g->input[i].name, t, err));
     }
-    return attn_prepare(b->session, err);
+    ATTN_TRY(attn_prepare(b->session, err));
+    return fill_cache(b, err);
 }
 
 static void observe(void *user, const attn_plan_step *step, double seconds)
@@ -103,10 +117,17 @@ static void sample_peaks(bench *b)
     b->samples++;
 }
 
+/* Every run at the same position. */
+static attn_status run_once(bench *b, attn_error *err)
+{
+    if (b->context) ATTN_TRY(attn_rewind(b->session, b->past, err));
+    return attn_run(b->session, err);
+}
+
 /* The peaks are taken between the runs, since the clock drifts. */
 static attn_status measure(bench *b, attn_error *err)
 {
-    ATTN_TRY(attn_run(b->session, err)); /* warm: touches memory, wakes the pool */
+    ATTN_TRY(run_once(b, err)); /* warm: touches memory, wakes the pool */
     b->resident = machine_peak_resident();
     if (b->profile) {
         b->session->observer = observe;
@@ -122,7 +143,7 @@ static attn_status measure(bench *b, attn_error *err)
             start = cli_seconds();
         }
         b->at = 0;
-        ATTN_TRY(attn_run(b->session, err));
+        ATTN_TRY(run_once(b, err));
         b->seconds[i] = cli_seconds() - start;
         cli_progress(&b->c, i + 1, b->runs);
     }
@@ -156,19 +177,26 @@ static int bench_model(bench *b, attn_tensor *tensor, size_t *bytes, attn_error 
 int cmd_bench(int argc, char **argv)
 {
     bench b = {.c = {.command = "bench",
-                     .usage = "MODEL [--input NAME=SIZExSIZE ...] [--runs N] [--profile]"},
+                     .usage = "MODEL [--input NAME=SIZExSIZE ...] [--runs N] [--profile] "
+                              "[--context N [--past P]]"},
                .runs = 50};
     attn_tensor tensor[ATTN_MAX_PORTS] = {{0}};
     size_t bytes[ATTN_MAX_PORTS] = {0};
     const cli_option options[] = {{"--input", CLI_LIST, &b.shapes, 0, 0},
                                   {"--runs", CLI_NUMBER, &b.runs, 1, 1000000},
                                   {"--profile", CLI_FLAG, &b.profile, 0, 0},
+                                  {"--context", CLI_NUMBER, &b.context, 1, (size_t)1 << 31},
+                                  {"--past", CLI_NUMBER, &b.past, 0, (size_t)1 << 31},
                                   {0}};
     int status;
     attn_error err;
     if (!cli_options(&b.c, argc, argv, options, &status)) return status;
     if (b.c.count != 1) return cli_usage(&b.c, "one model is needed, found %zu", b.c.count);
-    if (cli_open(&b.c, b.c.argument[0], NULL, &b.model, &b.session, &err)) return cli_error(&err);
+    if (b.past >= b.context && b.past)
+        return cli_usage(&b.c, "--past %zu needs a --context of more rows", b.past);
+    const attn_session_options session = {.context = b.context};
+    if (cli_open(&b.c, b.c.argument[0], &session, &b.model, &b.session, &err))
+        return cli_error(&err);
     status = bench_model(&b, tensor, bytes, &err);
     for (size_t i = 0; i < ATTN_MAX_PORTS; i++)
         attn_release(cli_memory(), tensor[i].data, bytes[i]);

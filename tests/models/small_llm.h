@@ -116,7 +116,7 @@ static inline attn_status llm_run(attn_session *session, const int32_t *ids, con
                                   size_t batch, size_t stride, size_t first, size_t seq, float *to,
                                   attn_error *err)
 {
-    int32_t part[512], flags[512];
+    static int32_t part[512], flags[512]; /* they must live until the next run */
     attn_tensor in = {ATTN_I32, 2, {batch, seq}, part}, masked = {ATTN_I32, 2, {batch, seq}, flags},
                 out;
     assert_true(batch * seq <= 512);
