@@ -206,7 +206,8 @@ ATTN_API size_t attn_session_memory(const attn_session *session);
 typedef struct attn_class {
     size_t index;
     const char *label; /* from the folder's labels, or NULL; belongs to the model */
-    float probability; /* softmax of the logits */
+    float probability; /* softmax of the logits, or what the description says of this output:
+                        * the sigmoid of each (of one class alone, too), or the logit itself */
 } attn_class;
 
 /* The k most probable classes of batch item `item` of output `name`, most probable first (equal

@@ -263,9 +263,9 @@ static attn_status parse_name(parser *p, value *out)
     if (strcmp(name, "true") == 0 || strcmp(name, "false") == 0 || strcmp(name, "null") == 0)
         return ATTN_OK;
     if (p->skip) return ATTN_OK;
-    for (size_t i = p->scope->indexes; i-- > 0;)
-        if (strcmp(p->scope->index[i].name, name) == 0) {
-            *out = number_value(p->scope->index[i].value);
+    for (size_t i = p->scope->named; i-- > 0;)
+        if (strcmp(p->scope->name[i].name, name) == 0) {
+            *out = p->scope->name[i].value;
             return ATTN_OK;
         }
     const cJSON *item = attn_scope_config(p->scope, name, length);
@@ -401,6 +401,17 @@ static bool contains(const value *list, const value *item)
     return false;
 }
 
+/* Config values are short; the length is bounded so that a hostile one costs no more than a list.
+ */
+static bool contains_text(const value *text, const value *part)
+{
+    enum { LONGEST = 1000 };
+    if (text->length > LONGEST) return false;
+    for (size_t i = 0; i + part->length <= text->length; i++)
+        if (memcmp(text->text + i, part->text, part->length) == 0) return true;
+    return false;
+}
+
 static attn_status parse_compare(parser *p, value *out)
 {
     static const char *const symbols[] = {"==", "!=", "<=", ">=", "<", ">", "in"};
@@ -411,8 +422,12 @@ static attn_status parse_compare(parser *p, value *out)
     value b;
     ATTN_TRY(parse_sum(p, &b));
     if (op == 6) {
-        if (!p->skip && b.kind != ATTN_EXPR_JSON) return fail(p, "\"in\" needs a list before here");
-        *out = bool_value(!p->skip && list_size(p, b.json) > 0 && contains(&b, out));
+        bool texts = out->kind == ATTN_EXPR_TEXT && b.kind == ATTN_EXPR_TEXT;
+        bool nothing = p->skip || b.kind == ATTN_EXPR_NULL;
+        if (!nothing && b.kind != ATTN_EXPR_JSON && !texts)
+            return fail(p, "\"in\" needs a list before here");
+        *out = bool_value(!nothing && (texts ? contains_text(&b, out)
+                                             : list_size(p, b.json) > 0 && contains(&b, out)));
         return ATTN_OK;
     }
     if (op < 2) {

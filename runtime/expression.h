@@ -10,10 +10,10 @@
  *     call     = ("min" | "max" | "floor" | "ceil" | "sqrt" | "len" | "has" | "given" | "get")
  *                "(" ... ")"
  *
- * A name is a repeat's index or a key of the config. has('tensor') tells whether the weight file
- * has that tensor (prefixes applied), given('key') whether the config has the key with a value;
- * get('key', otherwise) is that value, or `otherwise` where there is none. What `if`, `and`, `or`
- * and `get` do not need is not evaluated. */
+ * A name is a repeat's index, one of "let", or a key of the config. has('tensor') tells whether the
+ * weight file has that tensor (prefixes applied), given('key') whether the config has the key with
+ * a value; get('key', otherwise) is that value, or `otherwise` where there is none. What `if`,
+ * `and`, `or` and `get` do not need is not evaluated. */
 #ifndef ATTN_EXPRESSION_H
 #define ATTN_EXPRESSION_H
 
@@ -35,17 +35,17 @@ typedef struct attn_expr_value {
     const cJSON *json;
 } attn_expr_value;
 
-enum { ATTN_MAX_REPEATS = 8 };
+enum { ATTN_MAX_REPEATS = 8, ATTN_MAX_LETS = 16 };
 
 typedef struct attn_scope {
     const char *config_name; /* for messages */
     const cJSON *config;     /* the folder's, or NULL; before ... */
     const cJSON *defaults;   /* ... the description's, or NULL */
-    size_t indexes;
+    size_t named; /* values of "let", then the indexes of repeats: the last of a name counts */
     struct {
         const char *name;
-        double value;
-    } index[ATTN_MAX_REPEATS];
+        attn_expr_value value;
+    } name[ATTN_MAX_LETS + ATTN_MAX_REPEATS];
     bool (*has)(void *user, const char *name, size_t length);
     void *user;
     /* Entries of config and defaults that were looked at so far; NULL: not counted. All expressions

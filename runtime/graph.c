@@ -44,8 +44,9 @@ static attn_status add_group(attn_builder *b, const cJSON *json, const char *pla
         const char *name = "";
         ATTN_TRY(count_item(b, place));
         if (index) {
-            b->scope.index[b->scope.indexes].name = index->valuestring;
-            b->scope.index[b->scope.indexes++].value = i;
+            b->scope.name[b->scope.named].name = index->valuestring;
+            b->scope.name[b->scope.named++].value =
+                (attn_expr_value){.kind = ATTN_EXPR_NUMBER, .number = i};
         }
         attn_error inner;
         if (prefix && attn_builder_name(b, prefix->valuestring, &name, &inner))
@@ -57,7 +58,7 @@ static attn_status add_group(attn_builder *b, const cJSON *json, const char *pla
                                      ATTN_MAX_NAME);
         ATTN_TRY(add_list(b, attn_json_get(json, "graph"), place, nesting + 1));
         b->prefix = outer;
-        b->scope.indexes -= index != NULL;
+        b->scope.named -= index != NULL;
     }
     return ATTN_OK;
 }
@@ -108,9 +109,34 @@ int attn_graph_symbol(const attn_graph *graph, const char *name)
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
+/* "renamed": {"LayerNorm.weight": "LayerNorm.gamma"}: ends of names, and what older files have. */
+static attn_status read_renamed(attn_builder *b, const cJSON *object)
+{
+    const char *file = b->source->file;
+    attn_json_text shown;
+    if (!object) return ATTN_OK;
+    if (!cJSON_IsObject(object) || cJSON_GetArraySize(object) > ATTN_MAX_PORTS)
+        return attn_builder_fail(
+            b, file, "\"weights\": \"renamed\" is %s, expected an object of at most %d names",
+            attn_json_show(&shown, object), ATTN_MAX_PORTS);
+    b->graph->rename =
+        attn_arena_get(b->arena, 2 * (size_t)cJSON_GetArraySize(object), sizeof(char *), b->err);
+    if (!b->graph->rename) return ATTN_NO_MEMORY;
+    for (const cJSON *item = object->child; item; item = item->next) {
+        if (!cJSON_IsString(item) || strlen(item->valuestring) >= ATTN_MAX_NAME)
+            return attn_builder_fail(b, file, "\"weights\": \"renamed\" has %s, expected texts",
+                                     attn_json_show(&shown, item));
+        const char **pair = &b->graph->rename[2 * b->graph->renamed++];
+        pair[0] = attn_arena_text(b->arena, item->string, strlen(item->string), b->err);
+        pair[1] = attn_arena_text(b->arena, item->valuestring, strlen(item->valuestring), b->err);
+        if (!pair[0] || !pair[1]) return ATTN_NO_MEMORY;
+    }
+    return ATTN_OK;
+}
+
 static attn_status read_prefixes(attn_builder *b)
 {
-    static const char *const keys[] = {"prefix", "file", "note", NULL};
+    static const char *const keys[] = {"prefix", "renamed", "file", "note", NULL};
     const cJSON *weights = attn_json_get(b->source->root, "weights");
     const char *file = b->source->file;
     attn_json_text shown;
@@ -119,6 +145,7 @@ static attn_status read_prefixes(attn_builder *b)
         return attn_builder_fail(b, file, "\"weights\" is %s, expected an object",
                                  attn_json_show(&shown, weights));
     ATTN_TRY(attn_builder_keys(b, file, weights, keys));
+    ATTN_TRY(read_renamed(b, attn_json_get(weights, "renamed")));
     const cJSON *list = attn_json_get(weights, "prefix");
     if (!list) return ATTN_OK;
     int count = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : 1;
@@ -197,11 +224,36 @@ static attn_status check_requirements(attn_builder *b)
     return ATTN_OK;
 }
 
+/* "let": {"span": "position_buckets or ..."}: expressions by name, each over the config and those
+ * before it. */
+static attn_status read_lets(attn_builder *b)
+{
+    const char *file = b->source->file;
+    const cJSON *object = attn_json_get(b->source->root, "let");
+    attn_json_text shown;
+    attn_error inner;
+    if (!object) return ATTN_OK;
+    if (!cJSON_IsObject(object) || cJSON_GetArraySize(object) > ATTN_MAX_LETS)
+        return attn_builder_fail(b, file, "\"let\" is %s, expected an object of at most %d values",
+                                 attn_json_show(&shown, object), ATTN_MAX_LETS);
+    for (const cJSON *item = object->child; item; item = item->next) {
+        attn_expr_value value;
+        if (!cJSON_IsString(item))
+            return attn_builder_fail(b, file, "let.%.80s is %s, expected an expression",
+                                     item->string, attn_json_show(&shown, item));
+        if (attn_evaluate(&b->scope, item->valuestring, &value, &inner))
+            return attn_builder_fail(b, file, "let.%.80s: %s", item->string, inner.text);
+        b->scope.name[b->scope.named].name = item->string;
+        b->scope.name[b->scope.named++].value = value;
+    }
+    return ATTN_OK;
+}
+
 static attn_status check_top(attn_builder *b)
 {
-    static const char *const keys[] = {"format",  "name",    "note",    "match", "config",
-                                       "require", "symbols", "weights", "gguf",  "inputs",
-                                       "state",   "graph",   "outputs", NULL};
+    static const char *const keys[] = {"format", "name",    "note",    "match",   "config",
+                                       "let",    "require", "symbols", "weights", "gguf",
+                                       "inputs", "state",   "graph",   "outputs", NULL};
     const cJSON *root = b->source->root;
     const char *file = b->source->file;
     attn_json_text shown;
@@ -232,6 +284,7 @@ attn_status attn_graph_build(attn_graph *graph, const attn_graph_source *source,
                            .user = &b};
     ATTN_TRY(check_top(&b));
     ATTN_TRY(read_prefixes(&b));
+    ATTN_TRY(read_lets(&b));
     ATTN_TRY(attn_builder_symbols(&b));
     ATTN_TRY(attn_builder_inputs(&b));
     ATTN_TRY(attn_builder_states(&b));

@@ -27,7 +27,15 @@ typedef enum attn_kind {
     ATTN_KIND_TOKENS,  /* input: token ids */
     ATTN_KIND_CLASSES, /* output: logits, with labels */
     ATTN_KIND_EMBEDDING,
+    ATTN_KIND_VOCABULARY, /* output: logits of the tokens of the vocabulary */
 } attn_kind;
+
+/* What the logits of classes become. */
+typedef enum attn_probability {
+    ATTN_BY_SOFTMAX, /* one of the classes; of one class alone, its sigmoid */
+    ATTN_BY_SIGMOID, /* each class for itself */
+    ATTN_BY_NONE,    /* the value itself: a regression */
+} attn_probability;
 
 /* An input, an output or a state. */
 typedef struct attn_port {
@@ -43,7 +51,8 @@ typedef struct attn_port {
     size_t value;
     size_t next; /* state: the value that it takes after a run */
     size_t label_count;
-    const char **labels; /* entries may be NULL */
+    const char **labels;      /* entries may be NULL */
+    attn_probability measure; /* classes: what their logits become */
 } attn_port;
 
 /* A state of kind "cache": one position for all nodes that keep rows of their own. */
@@ -79,6 +88,8 @@ typedef struct attn_graph {
     attn_node *fused;
     size_t prefixes;
     const char **prefix; /* of weight names, tried in order */
+    size_t renamed;      /* ends of weight names, and what may stand there instead */
+    const char **rename; /* [2 * renamed] */
 } attn_graph;
 
 typedef struct attn_graph_source {

@@ -17,6 +17,22 @@ static attn_status add_operand(void *user, const char *text, int *index, attn_er
     return ATTN_OK;
 }
 
+/* The tensor `full`, or the one that has an older name in its place. */
+static const attn_weight *find_named(const attn_builder *b, const char *full)
+{
+    const attn_weight *w = attn_weights_find(b->source->weights, full);
+    size_t length = strlen(full);
+    for (size_t i = 0; i < b->graph->renamed && !w; i++) {
+        const char *end = b->graph->rename[2 * i], *instead = b->graph->rename[2 * i + 1];
+        char other[ATTN_MAX_NAME * 3];
+        size_t n = strlen(end);
+        if (n > length || strcmp(full + length - n, end) != 0) continue;
+        snprintf(other, sizeof other, "%.*s%s", (int)(length - n), full, instead);
+        w = attn_weights_find(b->source->weights, other);
+    }
+    return w;
+}
+
 /* The name as the weight file has it: the first prefix with which there is one. */
 static const attn_weight *find_prefixed(attn_builder *b, const char *group, const char *name,
                                         size_t length, const char *suffix)
@@ -27,7 +43,7 @@ static const attn_weight *find_prefixed(attn_builder *b, const char *group, cons
         const char *prefix = prefixes ? b->graph->prefix[i] : "";
         int n = snprintf(full, sizeof full, "%s%s%.*s%s", prefix, group, (int)length, name, suffix);
         if (n < 0 || (size_t)n >= sizeof full) continue;
-        const attn_weight *w = attn_weights_find(b->source->weights, full);
+        const attn_weight *w = find_named(b, full);
         if (w) return w;
     }
     return NULL;

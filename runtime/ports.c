@@ -290,11 +290,41 @@ static attn_status read_labels(attn_builder *b, const char *place, const cJSON *
     return ATTN_OK;
 }
 
+/* "probability": a word, or an expression that gives one. */
+static attn_status read_measure(attn_builder *b, const char *place, const cJSON *output,
+                                attn_port *port)
+{
+    static const char *const words[] = {"softmax", "sigmoid", "none", NULL};
+    const cJSON *item = attn_json_get(output, "probability");
+    attn_error inner;
+    attn_attr value = {0};
+    attn_json_text shown;
+    if (!item) return ATTN_OK;
+    if (port->kind != ATTN_KIND_CLASSES)
+        return attn_builder_fail(b, place, "\"probability\" is for outputs of kind classes");
+    if (attn_builder_attr(b, item, 0, &value, &inner))
+        return attn_builder_fail(b, place, "\"probability\": %s", inner.text);
+    for (int round = 0; round < 2 && value.kind == ATTN_ATTR_TEXT; round++) {
+        for (int i = 0; words[i]; i++)
+            if (strcmp(words[i], value.text) == 0) {
+                port->measure = (attn_probability)i;
+                return ATTN_OK;
+            }
+        if (round == 0 && attn_builder_evaluate(b, value.text, &value, &inner))
+            return attn_builder_fail(b, place, "\"probability\": %s", inner.text);
+    }
+    return attn_builder_fail(b, place,
+                             "\"probability\" is %s, expected one of: softmax, sigmoid, none",
+                             attn_json_show(&shown, item));
+}
+
 static attn_status read_output(attn_builder *b, const cJSON *item, const char *place)
 {
-    static const char *const keys[] = {"kind", "value", "labels", "when", "note", NULL};
-    static const char *const words[] = {"array", "classes", "embedding", NULL};
-    static const attn_kind kinds[] = {ATTN_KIND_ARRAY, ATTN_KIND_CLASSES, ATTN_KIND_EMBEDDING};
+    static const char *const keys[] = {"kind",        "value", "labels", "when",
+                                       "probability", "note",  NULL};
+    static const char *const words[] = {"array", "classes", "embedding", "vocabulary", NULL};
+    static const attn_kind kinds[] = {ATTN_KIND_ARRAY, ATTN_KIND_CLASSES, ATTN_KIND_EMBEDDING,
+                                      ATTN_KIND_VOCABULARY};
     attn_port *port = &b->graph->output[b->graph->outputs];
     attn_json_text shown;
     int kind;
@@ -319,6 +349,7 @@ static attn_status read_output(attn_builder *b, const cJSON *item, const char *p
     if (labels && port->kind != ATTN_KIND_CLASSES)
         return attn_builder_fail(b, place, "\"labels\" is for outputs of kind classes");
     if (labels) ATTN_TRY(read_labels(b, place, labels, port));
+    ATTN_TRY(read_measure(b, place, item, port));
     b->graph->outputs++;
     return ATTN_OK;
 }

@@ -314,10 +314,12 @@ attn_status attn_top(const attn_session *s, const char *name, size_t item, size_
     const float *logits =
         (const float *)(s->arena + v->offset) + (v->batched ? item * v->count : 0);
     const attn_kernels *kernels = s->model->kernels;
+    bool alone = port->measure == ATTN_BY_SIGMOID || v->count == 1;
     float max = kernels->max(logits, v->count), sum = 0;
     for (size_t i = 0; i < v->count; i++) {
-        float e = logits[i] - max;
-        kernels->unary(ATTN_EXP, &e, &e, 1);
+        float e = logits[i] - (alone || port->measure == ATTN_BY_NONE ? 0 : max);
+        if (port->measure != ATTN_BY_NONE)
+            kernels->unary(alone ? ATTN_SIGMOID : ATTN_EXP, &e, &e, 1);
         sum += e;
         /* Insertion: the list stays sorted, and an equal one of lower index stays in front. */
         size_t at = *count < k ? (*count)++ : k;
@@ -326,6 +328,7 @@ attn_status attn_top(const attn_session *s, const char *name, size_t item, size_
         for (; at > 0 && e > top[at - 1].probability; at--) top[at] = top[at - 1];
         top[at] = (attn_class){i, i < port->label_count ? port->labels[i] : NULL, e};
     }
-    for (size_t i = 0; i < *count; i++) top[i].probability /= sum;
+    if (port->measure == ATTN_BY_SOFTMAX && !alone)
+        for (size_t i = 0; i < *count; i++) top[i].probability /= sum;
     return ATTN_OK;
 }

@@ -1,7 +1,7 @@
-/* The same bits everywhere: every case of tests/golden/{layers,attention}.json gives the same bytes
- * in every instruction set of this machine, on 1 to 4 threads, and item by item as in a batch; with
- * f32, bf16, f16, int8 and int4 matrices. One hash over all cases of a file is that of every other
- * machine, too.
+/* The same bits everywhere: every case of tests/golden/{layers,attention,relative}.json gives the
+ * same bytes in every instruction set of this machine, on 1 to 4 threads, and item by item as in a
+ * batch; with f32, bf16, f16, int8 and int4 matrices. One hash over all cases of a file is that of
+ * every other machine, too.
  *
  * `test_bits --print` gives a hash for each case, made at the scalar level, and those of all cases,
  * the lines of tests/golden/layers_bits.txt. They were made when test_golden, which compares the
@@ -29,7 +29,9 @@ static const struct {
 
 enum { PRECISIONS = sizeof precisions / sizeof *precisions };
 
-static const char *const families[] = {"layers", "attention"};
+static const char *const families[] = {"layers", "attention", "relative"};
+
+enum { FAMILIES = sizeof families / sizeof *families };
 
 static uint64_t all[PRECISIONS]; /* hashes of all cases of a family */
 static bool only_print;
@@ -205,8 +207,8 @@ static void bits_are_the_same(void **state)
 int main(int argc, char **argv)
 {
     only_print = argc == 2 && strcmp(argv[1], "--print") == 0;
-    struct CMUnitTest tests[2];
-    for (size_t f = 0; f < 2; f++) {
+    struct CMUnitTest tests[FAMILIES];
+    for (size_t f = 0; f < FAMILIES; f++) {
         tests[f] = (struct CMUnitTest){.name = families[f],
                                        .test_func = bits_are_the_same,
                                        .initial_state = (void *)families[f]};

@@ -1,5 +1,5 @@
-/* Every case of tests/golden/{layers,attention}.json, run as a model, against the reference's
- * results; every case of *_errors.json refused with its message. The files are made by
+/* Every case of tests/golden/{layers,attention,relative}.json, run as a model, against the
+ * reference's results; every case of *_errors.json refused with its message. The files are made by
  * tests/golden/make_*.py from PyTorch and NumPy in float64. */
 #define _XOPEN_SOURCE 700
 
@@ -129,6 +129,12 @@ static void layers_match_the_reference(void **state)
     check_file("layers");
 }
 
+static void positions_match_the_reference(void **state)
+{
+    (void)state;
+    check_file("relative");
+}
+
 static void attention_matches_the_reference(void **state)
 {
     (void)state;
@@ -164,7 +170,7 @@ static attn_status try_case(const cJSON *item, const attn_weights *golden, attn_
     return status;
 }
 
-static void check_errors(const char *path)
+static void check_errors(const char *path, size_t least)
 {
     cJSON *cases;
     attn_weights golden;
@@ -190,7 +196,7 @@ static void check_errors(const char *path)
     }
     print_message("%s: %zu cases, %zu not refused as they should be\n", path, count, bad);
     assert_int_equal(bad, 0);
-    assert_true(count >= 40);
+    assert_true(count >= least);
     attn_weights_close(&golden);
     cJSON_Delete(cases);
 }
@@ -198,13 +204,19 @@ static void check_errors(const char *path)
 static void wrong_layers_are_refused(void **state)
 {
     (void)state;
-    check_errors("tests/golden/layer_errors.json");
+    check_errors("tests/golden/layer_errors.json", 40);
 }
 
 static void wrong_attention_is_refused(void **state)
 {
     (void)state;
-    check_errors("tests/golden/attention_errors.json");
+    check_errors("tests/golden/attention_errors.json", 40);
+}
+
+static void wrong_positions_are_refused(void **state)
+{
+    (void)state;
+    check_errors("tests/golden/relative_errors.json", 16);
 }
 
 int main(void)
@@ -212,8 +224,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_match_the_reference),
         cmocka_unit_test(attention_matches_the_reference),
+        cmocka_unit_test(positions_match_the_reference),
         cmocka_unit_test(wrong_layers_are_refused),
         cmocka_unit_test(wrong_attention_is_refused),
+        cmocka_unit_test(wrong_positions_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from transformers import (
     BertConfig,
-    BertForMaskedLM,
     BertForSequenceClassification,
     BertForTokenClassification,
     BertModel,
@@ -204,14 +203,6 @@ class Text(Case):
         self.compare(ours["last_hidden_state"][:13], cut["last_hidden_state"])
         self.compare(ours["pooler_output"], cut["pooler_output"])
 
-    def test_another_head(self) -> None:
-        """Of a head that attn lacks there are the hidden states; its weights are listed as unused."""
-        model = perturb(BertForMaskedLM(BertConfig(**TEXT)), 6)
-        folder, text = self.write(model), random_text(model.config, 12)
-        ours = self.run_attn(folder, text, HIDDEN)
-        self.compare(ours["last_hidden_state"], run_pytorch(model.bert, text)["last_hidden_state"])
-        self.assertIn("cls.predictions.transform.dense.weight", attn("check", folder))
-
     def test_real_sizes(self) -> None:
         """MiniLM-L6 as it is, and one layer as wide as BERT-Base's."""
         wide = dict(vocab_size=1000, max_position_embeddings=512, type_vocab_size=2)
@@ -233,7 +224,7 @@ class Text(Case):
             ({}, {"input_ids": text["input_ids"] + 97}, 'input "input_ids": element 0 is '),
             ({}, {"attention_mask": text["attention_mask"] + 1}, "expected 0 to 1"),
             ({}, {"token_type_ids": text["token_type_ids"][:5]}, 'input "token_type_ids": shape [5], expected 9'),
-            (dict(position_embedding_type="relative_key"), {}, '"relative_key", expected one of: scaled_dot'),
+            (dict(position_embedding_type="relative_key"), {}, 'require.position_embedding_type: '),
             (dict(hidden_act="mish"), {}, "mish"),
             (dict(max_position_embeddings=41), {"input_ids": [0] * 41}, "needs 41 rows"),
             (dict(num_hidden_layers=3), {}, "encoder.layer.2."),

@@ -39,8 +39,9 @@ static int setup(void **state)
     f.scope = (attn_scope){.config_name = "config.json",
                            .config = f.config,
                            .defaults = f.defaults,
-                           .indexes = 2,
-                           .index = {{"i", 3}, {"i", 5}},
+                           .named = 2,
+                           .name = {{"i", {.kind = ATTN_EXPR_NUMBER, .number = 3}},
+                                    {"i", {.kind = ATTN_EXPR_NUMBER, .number = 5}}},
                            .has = has};
     *state = &f;
     return 0;
@@ -138,6 +139,12 @@ static void values(void **state)
         {"4 in list", ATTN_EXPR_BOOL, 0},
         {"1 in empty", ATTN_EXPR_BOOL, 0},
         {"'b' in words", ATTN_EXPR_BOOL, 1},
+        {"'as' in name", ATTN_EXPR_BOOL, 1},
+        {"'bases' in name", ATTN_EXPR_BOOL, 0},
+        {"name in 'base'", ATTN_EXPR_BOOL, 1},
+        {"'' in text", ATTN_EXPR_BOOL, 1},
+        {"'a' in none", ATTN_EXPR_BOOL, 0},
+        {"2 in null", ATTN_EXPR_BOOL, 0},
         {"not 2 in list", ATTN_EXPR_BOOL, 0},
         {"not not flag", ATTN_EXPR_BOOL, 1},
         {"not flag == off", ATTN_EXPR_BOOL, 1},
@@ -245,7 +252,7 @@ static void refused(void **state)
         {"1 if off", "an \"else\" is missing"},
         {"if", "the config value \"if\""},
         {"1 in size", "\"in\" needs a list"},
-        {"'a' in name", "\"in\" needs a list"},
+        {"1 in name", "\"in\" needs a list"},
         {"foo(1)", "there is no function \"foo\""},
         {"off and foo(1)", "there is no function \"foo\""},
         {"min()", "a value is expected"},
