@@ -306,6 +306,6 @@ attn_status attn_sentencepiece_read(attn_sentencepiece *model, const char *file,
     model->piece = attn_arena_get(arena, model->count, sizeof *model->piece, err);
     if (!model->piece) return ATTN_NO_MEMORY;
     ATTN_TRY(read_parts(m, model));
-    ATTN_TRY(check_roles(model, file, err));
-    return check_types(model, file, err);
+    ATTN_TRY(check_types(model, file, err));
+    return check_roles(model, file, err);
 }
