@@ -171,7 +171,8 @@ static const struct {
 } kinds[] = {
     {"tokenizer.json", read_json},        {"tokenizer.model", read_sentencepiece},
     {"spiece.model", read_sentencepiece}, {"sentencepiece.bpe.model", read_sentencepiece},
-    {"vocab.json", read_vocab_json},      {"vocab.txt", read_vocab_txt},
+    {"spm.model", read_sentencepiece},    {"vocab.json", read_vocab_json},
+    {"vocab.txt", read_vocab_txt},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 

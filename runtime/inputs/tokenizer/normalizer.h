@@ -23,7 +23,7 @@ struct attn_normalizer {
     const char *text; /* Replace: content; Prepend */
     size_t length;
     const attn_pattern *pattern;
-    void *precompiled;
+    struct attn_precompiled *precompiled;
 };
 
 typedef struct attn_normalizers {
