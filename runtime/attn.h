@@ -249,6 +249,70 @@ typedef enum attn_early_stopping {
     ATTN_STOP_NEVER_EARLY, /* "never": when no running beam can beat a finished one */
 } attn_early_stopping;
 
+/* ---- generation --------------------------------------------------------------------------- */
+
+/* The ids that the folder's generation_config.json, or else config.json, names. */
+enum { ATTN_MAX_STOPS = 64 };
+typedef struct attn_special_ids {
+    int32_t bos; /* begins a text; -1: none is named */
+    size_t stops;
+    int32_t stop[ATTN_MAX_STOPS]; /* end a text ("eos_token_id") */
+} attn_special_ids;
+ATTN_API attn_status attn_model_special_ids(const attn_model *model, attn_special_ids *ids,
+                                            attn_error *err);
+
+typedef struct attn_generator_options {
+    attn_sampling sampling;
+    size_t max_tokens; /* so many at most; 0: 256, or what the model's context leaves */
+    size_t beams;      /* 2 and more: beam search, which takes no sampling but the repetition
+                        * penalty; all tokens come when it has ended */
+    float length_penalty;
+    attn_early_stopping early_stopping;
+    size_t stops;
+    const int32_t *stop; /* ids that end the text; NULL: those of attn_model_special_ids */
+    size_t context;      /* tokens that are kept; 0: the prompt's and max_tokens */
+    size_t block;        /* tokens of the prompt that are run at once; 0: 256 */
+    bool window;         /* where the context is full, the older half of it is dropped and the newer
+                          * run again; without it a text that may outgrow it is an error */
+    bool no_cache;       /* every token runs the whole text again */
+    unsigned threads;
+    size_t max_memory; /* bytes of the generator and its session; 0: no limit */
+} attn_generator_options;
+
+/* What the folder's generation_config.json asks for (do_sample, temperature, top_k, top_p, min_p,
+ * repetition_penalty, num_beams, length_penalty, early_stopping, max_new_tokens, with transformers'
+ * defaults), over what *options holds; no such file: nothing is changed. */
+ATTN_API attn_status attn_generation_config(const attn_model *model,
+                                            attn_generator_options *options, attn_error *err);
+
+typedef enum attn_finish {
+    ATTN_GOES_ON,
+    ATTN_FINISH_STOP,   /* the last token is one of the stop ids */
+    ATTN_FINISH_LENGTH, /* there are max_tokens */
+} attn_finish;
+
+/* Writes on from a prompt of token ids. The model has one input of tokens, and an output "logits"
+ * (or only one): those of the last token, [vocabulary], or of each, [seq, vocabulary].
+ *
+ *     attn_generator_open    checks the ids and lengths, and takes all the memory that is needed
+ *     attn_generator_start   runs the prompt
+ *     attn_generator_next    the next token, until *finish is not ATTN_GOES_ON
+ *
+ * The same tokens come whatever the threads, the block and the use of the cache. The model must
+ * outlive the generator. options may be NULL: greedy. Errors: an id that the model does not take, a
+ * text longer than its context (ATTN_LIMIT), no memory for it (ATTN_LIMIT), logits with NaN. */
+typedef struct attn_generator attn_generator;
+ATTN_API attn_status attn_generator_open(attn_generator **out, const attn_model *model,
+                                         const int32_t *prompt, size_t count,
+                                         const attn_generator_options *options, attn_error *err);
+ATTN_API void attn_generator_close(attn_generator *generator);
+ATTN_API attn_status attn_generator_start(attn_generator *generator, attn_error *err);
+/* *id: the token, also where it ends the text; -1 after the end. Starts if that was not done. */
+ATTN_API attn_status attn_generator_next(attn_generator *generator, int32_t *id,
+                                         attn_finish *finish, attn_error *err);
+/* Bytes that it holds: known after attn_generator_open. */
+ATTN_API size_t attn_generator_memory(const attn_generator *generator);
+
 #ifdef __cplusplus
 }
 #endif

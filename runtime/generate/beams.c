@@ -306,6 +306,15 @@ attn_status attn_beams_step(attn_beams *b, const float *logits, size_t stride, b
     return ATTN_OK;
 }
 
+void attn_beams_text(const attn_beams *b, size_t i, int32_t *tokens)
+{
+    for (size_t t = b->length, beam = i; t > 0; t--) {
+        const attn_beam_node *node = &b->node[(t - 1) * b->o.beams + beam];
+        tokens[t - 1] = node->token;
+        beam = node->parent;
+    }
+}
+
 size_t attn_beams_best(const attn_beams *b, int32_t *tokens, float *score)
 {
     attn_beam_node node = b->end[0].last;

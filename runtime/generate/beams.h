@@ -74,6 +74,8 @@ void attn_beams_close(attn_beams *b);
 attn_status attn_beams_step(attn_beams *b, const float *logits, size_t stride, bool *done,
                             attn_error *err);
 
+/* The tokens of running beam i, as many as steps were made. */
+void attn_beams_text(const attn_beams *b, size_t i, int32_t *tokens);
 /* The best sequence: its number of tokens (at most max_tokens), the tokens, its score. */
 size_t attn_beams_best(const attn_beams *b, int32_t *tokens, float *score);
 
