@@ -76,6 +76,67 @@ ATTN_API attn_status attn_tokenizer_decode(const attn_tokenizer *tokenizer, cons
                                            size_t *length, attn_error *err);
 ATTN_API void attn_text_free(const attn_tokenizer *tokenizer, char *text);
 
+/* ---- text as it is generated --------------------------------------------------------------- */
+
+/* Turns ids into text while they come. What may still change waits: the bytes of a character that
+ * is not complete, tokens whose text depends on the next one, and the beginning of a stop string.
+ * All pieces together are what attn_tokenizer_decode makes of all ids, or, where a stop string
+ * comes, what stands before it. Linear in the length of the text. */
+typedef struct attn_text_stream attn_text_stream;
+
+typedef struct attn_text_stream_options {
+    bool skip_special;
+    size_t stops;
+    const char *const *stop; /* texts that end the text, terminated; they may span tokens. The one
+                              * that is complete first counts, of several the longest */
+} attn_text_stream_options;
+
+/* The tokenizer must outlive the stream. options may be NULL. Errors: an empty stop string. */
+ATTN_API attn_status attn_text_stream_open(attn_text_stream **out, const attn_tokenizer *tokenizer,
+                                           const attn_text_stream_options *options,
+                                           attn_error *err);
+ATTN_API void attn_text_stream_close(attn_text_stream *stream);
+/* The next id. *text, of *length bytes, is the next piece, often empty; it belongs to the stream,
+ * until its next use. *stopped: a stop string has come, the piece is the last one; what is pushed
+ * after it is ignored. */
+ATTN_API attn_status attn_text_stream_push(attn_text_stream *stream, int32_t id, const char **text,
+                                           size_t *length, bool *stopped, attn_error *err);
+/* No id comes any more: the piece is all that has waited. */
+ATTN_API attn_status attn_text_stream_end(attn_text_stream *stream, const char **text,
+                                          size_t *length, bool *stopped, attn_error *err);
+
+/* ---- chats --------------------------------------------------------------------------------- */
+
+/* A chat template: how the messages of a chat are written for a model that was trained on them.
+ * The templates of Hugging Face folders are programs; the common ones are recognised by their text,
+ * and any other is an error (ATTN_BAD_MODEL), which says so. */
+typedef struct attn_chat attn_chat;
+
+typedef struct attn_message {
+    const char *role; /* "system", "user", "assistant" */
+    const char *text;
+    size_t length;
+} attn_message;
+
+/* path: a model folder (chat_template.jinja, or else tokenizer_config.json) or a GGUF file.
+ * name: a known template instead of the one found there ("chatml", "qwen3", "llama-2", "llama-3",
+ * "llama-3.1", "mistral-v0.1", "mistral-v0.2", "mistral-v1", "mistral-v3", "zephyr", "gemma",
+ * "gemma-3", "phi-3", "phi-3-mini"), or NULL. */
+ATTN_API attn_status attn_chat_open(attn_chat **out, const char *path, const char *name,
+                                    attn_error *err);
+ATTN_API void attn_chat_close(attn_chat *chat);
+ATTN_API const char *attn_chat_name(const attn_chat *chat);
+/* The token that ends an answer, "<|im_end|>"; "" if it is not known. */
+ATTN_API const char *attn_chat_end(const attn_chat *chat);
+
+/* The text of the messages, terminated, of *length bytes; prompt: with the beginning of an answer.
+ * It has its special tokens in it: encode it with no_special. Freed by attn_chat_free. Errors
+ * (ATTN_BAD_INPUT): a role or an order that the template does not know. */
+ATTN_API attn_status attn_chat_render(const attn_chat *chat, const attn_message *messages,
+                                      size_t count, bool prompt, char **text, size_t *length,
+                                      attn_error *err);
+ATTN_API void attn_chat_free(const attn_chat *chat, char *text);
+
 #ifdef __cplusplus
 }
 #endif
