@@ -18,6 +18,7 @@ static const struct {
     {"inspect", cmd_inspect, "layers, weights and memory"},
     {"check", cmd_check, "everything validated, nothing run"},
     {"bench", cmd_bench, "latency, throughput, time per layer"},
+    {"generate", cmd_generate, "a text that goes on, or an answer, token by token"},
     {"tokenize", cmd_tokenize, "a text as tokens and ids, and back"},
     {"pack", cmd_pack, "the weights in another precision, or kept as this CPU takes them"},
 };

@@ -3,6 +3,7 @@
 #include "tools/cli.h"
 
 #include <errno.h>
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,18 @@ static bool parse_size(const char *text, bool units, size_t *out)
     return true;
 }
 
+/* A finite number in decimal. */
+static bool parse_real(const char *text, float *out)
+{
+    char *end;
+    if (!text[strspn(text, "+-.0123456789eE")] && strpbrk(text, "0123456789")) {
+        double number = strtod(text, &end);
+        *out = (float)number;
+        return !*end && *out >= -FLT_MAX && *out <= FLT_MAX;
+    }
+    return false;
+}
+
 static bool common_option(cli *c, const char *name, const char *value, int *used, int *status)
 {
     size_t number;
@@ -79,6 +92,7 @@ static bool common_option(cli *c, const char *name, const char *value, int *used
 static void take_option(cli *c, const cli_option *o, const char *value, int *used, int *status)
 {
     size_t number;
+    float real;
     cli_list *list = o->target;
     *used = o->kind == CLI_FLAG ? 1 : 2;
     if (o->kind == CLI_FLAG) {
@@ -92,6 +106,14 @@ static void take_option(cli *c, const cli_option *o, const char *value, int *use
             *status = cli_usage(c, "%s: more than %d of them", o->name, CLI_LIST_MAX);
         else
             list->item[list->count++] = value;
+    } else if (o->kind == CLI_REAL) {
+        if (!parse_real(value, &real))
+            *status = cli_usage(c, "%s takes a number, not \"%s\"", o->name, value);
+        else if (o->min != o->max && (real < (float)o->min || real > (float)o->max))
+            *status = cli_usage(c, "%s takes a number from %zu to %zu, not %s", o->name, o->min,
+                                o->max, value);
+        else
+            *(float *)o->target = real;
     } else if (!parse_size(value, false, &number) || number < o->min || number > o->max) {
         *status = cli_usage(c, "%s takes a number from %zu to %zu, not \"%s\"", o->name, o->min,
                             o->max, value);

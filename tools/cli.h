@@ -19,7 +19,7 @@ typedef struct cli {
     bool json, quiet;
 } cli;
 
-typedef enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_NUMBER, CLI_LIST } cli_kind;
+typedef enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_NUMBER, CLI_REAL, CLI_LIST } cli_kind;
 
 enum { CLI_LIST_MAX = 64 };
 
@@ -28,8 +28,8 @@ typedef struct cli_list {
     const char *item[CLI_LIST_MAX];
 } cli_list;
 
-/* An option of one command: "--top", a number in [min, max]. target: bool, const char *, size_t or
- * cli_list by kind. */
+/* An option of one command: "--top", a number in [min, max]; of a CLI_REAL min = max is any number.
+ * target: bool, const char *, size_t, float or cli_list by kind. */
 typedef struct cli_option {
     const char *name;
     cli_kind kind;
@@ -94,6 +94,7 @@ int cmd_describe(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_generate(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 int cmd_pack(int argc, char **argv);
 

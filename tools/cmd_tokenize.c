@@ -1,8 +1,7 @@
 /* attn tokenize: text to ids and back. */
 #include "runtime/attn_text.h"
-#include "tools/cli.h"
+#include "tools/cli_text.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,32 +13,6 @@ typedef struct source {
     char *owned;
     size_t length;
 } source;
-
-/* A file, or standard input for "-", whole. */
-static attn_status read_all(const char *path, source *s, attn_error *err)
-{
-    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    size_t room = 0, got = 1;
-    if (!f) return attn_fail(err, ATTN_IO, "%s: %s", path, strerror(errno));
-    attn_status status = ATTN_OK;
-    while (got && !status) {
-        if (s->length == room) {
-            room = room ? 2 * room : 1 << 16;
-            char *more = realloc(s->owned, room);
-            if (!more) {
-                status = attn_fail(err, ATTN_NO_MEMORY, "%s: out of memory: %zu bytes", path, room);
-                break;
-            }
-            s->owned = more;
-        }
-        got = fread(s->owned + s->length, 1, room - s->length, f);
-        s->length += got;
-    }
-    if (!status && ferror(f)) status = attn_fail(err, ATTN_IO, "%s: %s", path, strerror(errno));
-    if (f != stdin) fclose(f);
-    s->text = s->owned;
-    return status;
-}
 
 /* ---- what is printed ---------------------------------------------------------------------- */
 
@@ -126,33 +99,13 @@ static int encode(const cli *c, const attn_tokenizer *t, const source *text, boo
 
 /* ---- decoding ----------------------------------------------------------------------------- */
 
-/* "101, 7592 102" */
-static attn_status parse_ids(const char *text, int32_t **ids, size_t *count, attn_error *err)
-{
-    size_t room = strlen(text) / 2 + 1;
-    *count = 0;
-    *ids = malloc(room * sizeof **ids);
-    if (!*ids) return attn_fail(err, ATTN_NO_MEMORY, "out of memory: %zu ids", room);
-    while (*(text += strspn(text, " ,\t\n[]"))) {
-        char *end;
-        errno = 0;
-        long id = strtol(text, &end, 10);
-        if (end == text || errno || id < 0 || id > INT32_MAX)
-            return attn_fail(err, ATTN_BAD_INPUT,
-                             "--decode takes ids such as 101,7592, not \"%.40s\"", text);
-        (*ids)[(*count)++] = (int32_t)id;
-        text = end;
-    }
-    return ATTN_OK;
-}
-
 static int decode(const cli *c, const attn_tokenizer *t, const char *list, bool no_special,
                   attn_error *err)
 {
     int32_t *ids = NULL;
     size_t count, length;
     char *text = NULL;
-    attn_status status = parse_ids(list, &ids, &count, err);
+    attn_status status = cli_parse_ids("--decode", list, &ids, &count, err);
     if (!status) status = attn_tokenizer_decode(t, ids, count, no_special, &text, &length, err);
     free(ids);
     if (status) return cli_error(err);
@@ -200,7 +153,7 @@ int cmd_tokenize(int argc, char **argv)
     if (pair) text[1] = (source){pair, NULL, strlen(pair)};
     if (ids)
         status = decode(&c, t, ids, no_special, &err);
-    else if (file && read_all(file, &text[0], &err))
+    else if (file && cli_read_file(file, &text[0].owned, &text[0].length, &err))
         status = cli_error(&err);
     else
         status = encode(&c, t, text, pair != NULL, no_special, &err);
