@@ -105,7 +105,7 @@ static attn_status loop(const generate *g, output *out, attn_error *err)
     double begin = cli_seconds();
     const char *text;
     size_t length;
-    bool stopped = false;
+    bool stopped = false, beams = g->options.beams > 1;
     ATTN_TRY(attn_generator_start(g->generator, err));
     out->prompt_seconds = cli_seconds() - begin;
     for (attn_finish finish = ATTN_GOES_ON; !finish && !stopped;) {
@@ -116,7 +116,7 @@ static attn_status loop(const generate *g, output *out, attn_error *err)
         }
         ATTN_TRY(attn_generator_next(g->generator, &id, &finish, err));
         out->last = cli_seconds();
-        if (out->count == 0) out->first = out->last;
+        if (out->count == 0) out->first = beams ? begin + out->prompt_seconds : out->last;
         if (id >= 0) ATTN_TRY(show_token(g, out, id, &stopped, err));
         out->finish = finish == ATTN_FINISH_LENGTH ? "length" : "stop";
     }
@@ -128,11 +128,12 @@ static attn_status loop(const generate *g, output *out, attn_error *err)
 }
 
 /* The first token comes from the prompt's last run: the time between tokens is that of the others.
- */
-static double per_second(const output *out)
+ * Of a beam search it is that of the whole. */
+static double per_second(const generate *g, const output *out)
 {
     double seconds = out->last - out->first;
-    return out->count > 1 && seconds > 0 ? (double)(out->count - 1) / seconds : 0;
+    size_t count = out->count - (g->options.beams <= 1);
+    return out->count > 1 && seconds > 0 ? (double)count / seconds : 0;
 }
 
 static int print_json(const generate *g, const output *out)
@@ -152,7 +153,7 @@ static int print_json(const generate *g, const output *out)
     cJSON_AddNumberToObject(root, "prompt_seconds", out->prompt_seconds);
     cJSON_AddNumberToObject(root, "prompt_tokens_per_second", prompt);
     cJSON_AddNumberToObject(root, "seconds", out->last - out->first);
-    cJSON_AddNumberToObject(root, "tokens_per_second", per_second(out));
+    cJSON_AddNumberToObject(root, "tokens_per_second", per_second(g, out));
     cJSON_AddNumberToObject(root, "memory", (double)attn_generator_memory(g->generator));
     return cli_print_json(root, EXIT_DONE);
 }
@@ -163,7 +164,7 @@ static void print_speed(const generate *g, const output *out)
     fprintf(stderr,
             "prompt: %zu tokens, %.1f tokens/s; generated: %zu tokens, %.1f tokens/s (%s); "
             "%.1f MB beside the weights\n",
-            g->count, prompt, out->count, per_second(out), out->finish,
+            g->count, prompt, out->count, per_second(g, out), out->finish,
             (double)attn_generator_memory(g->generator) / 1e6);
 }
 

@@ -122,9 +122,8 @@ static attn_status choose_context(attn_generator *g, attn_error *err)
     size_t model = model_context(g), most = model, need;
     if (o->context && o->context < most) most = o->context;
     if (o->max_tokens == 0) {
-        o->max_tokens = DEFAULT_TOKENS;
-        if (!o->window && g->prompt < most && most - g->prompt < o->max_tokens)
-            o->max_tokens = most - g->prompt;
+        size_t left = g->prompt < most ? most - g->prompt : 1;
+        o->max_tokens = !o->window && left < DEFAULT_TOKENS ? left : DEFAULT_TOKENS;
     }
     if (!attn_add(g->prompt, o->max_tokens, &need)) need = SIZE_MAX;
     if (o->window) {
