@@ -1,10 +1,7 @@
 /* From a path to a description, a config and the names of the files beside them. */
-#define _POSIX_C_SOURCE 200809L
-
 #include "runtime/gguf_bind.h"
 #include "runtime/model.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -101,14 +98,8 @@ static attn_status set_folder(attn_model *m, const char *path, bool is_folder, a
 /* The only .gguf file of the folder, if it has any. */
 static attn_status find_gguf(attn_model *m, attn_error *err)
 {
-    DIR *list = opendir(m->folder);
-    char name[256] = "";
-    size_t count = 0;
-    for (struct dirent *entry; list && (entry = readdir(list));) {
-        if (entry->d_name[0] == '.' || !attn_is_gguf(entry->d_name)) continue;
-        if (count++ == 0) snprintf(name, sizeof name, "%s", entry->d_name);
-    }
-    if (list) closedir(list);
+    char name[256];
+    size_t count = attn_files_ending(m->folder, ".gguf", name, sizeof name);
     if (count > 1)
         return attn_fail(err, ATTN_BAD_MODEL,
                          "%s: holds %zu .gguf files (\"%s\" and others): name one of them",

@@ -3,8 +3,10 @@
 
 #include "runtime/base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -75,4 +77,20 @@ bool attn_is_folder(const char *path)
 {
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+size_t attn_files_ending(const char *folder, const char *end, char *name, size_t size)
+{
+    DIR *list = opendir(folder);
+    size_t count = 0, tail = strlen(end);
+    *name = 0;
+    for (struct dirent *entry; list && (entry = readdir(list));) {
+        size_t length = strlen(entry->d_name);
+        if (entry->d_name[0] == '.' || length < tail ||
+            strcmp(entry->d_name + length - tail, end) != 0)
+            continue;
+        if (count++ == 0) snprintf(name, size, "%s", entry->d_name);
+    }
+    if (list) closedir(list);
+    return count;
 }

@@ -25,5 +25,8 @@ void attn_file_forget(const attn_file *file, const void *data, size_t bytes);
 
 bool attn_file_exists(const char *path);
 bool attn_is_folder(const char *path);
+/* How many files of the folder have names that end so, hidden ones left out, and the name of one
+ * of them, "" if there is none. */
+size_t attn_files_ending(const char *folder, const char *end, char *name, size_t size);
 
 #endif

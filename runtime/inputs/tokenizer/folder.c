@@ -1,5 +1,6 @@
 /* A folder's tokenizer: which of its files is read, and what the small files beside it add. */
 #include "runtime/base/file.h"
+#include "runtime/inputs/tokenizer/gguf.h"
 #include "runtime/inputs/tokenizer/sentencepiece.h"
 #include "runtime/inputs/tokenizer/tokenizer.h"
 #include "runtime/inputs/tokenizer/vocab_merges.h"
@@ -195,6 +196,23 @@ static attn_status open_file(attn_tokenizer **out, const char *path, reader *rea
     return ATTN_OK;
 }
 
+/* The metadata say what the files beside a tokenizer say otherwise. */
+static attn_status open_gguf(attn_tokenizer **out, const char *path, beside *b, attn_memory *memory,
+                             const attn_tokenizer_options *options, attn_error *err)
+{
+    attn_weights weights;
+    cJSON *json = NULL, *config = NULL;
+    ATTN_TRY(attn_weights_open(&weights, path, memory, err));
+    attn_status status = attn_gguf_tokenizer(weights.gguf, memory, &json, &config, err);
+    attn_weights_close(&weights);
+    cJSON_Delete(b->config);
+    b->config = config;
+    if (!status) status = attn_tokenizer_build(out, path, json, options, err);
+    cJSON_Delete(json);
+    if (!status) attn_tokenizer_read_roles(*out, b->config);
+    return status;
+}
+
 static attn_status open_path(attn_tokenizer **out, const char *path, beside *b, attn_arena *arena,
                              const attn_tokenizer_options *options, attn_error *err)
 {
@@ -206,9 +224,16 @@ static attn_status open_path(attn_tokenizer **out, const char *path, beside *b, 
             if (attn_file_exists(file))
                 return open_file(out, file, kinds[i].read, b, arena, options, err);
         }
+        char name[256];
+        size_t count = attn_files_ending(path, ".gguf", name, sizeof name);
+        const char *file = path_of(path, name, arena, err);
+        if (!file) return ATTN_NO_MEMORY;
+        if (count == 1) return open_gguf(out, file, b, arena->memory, options, err);
         return attn_fail(err, ATTN_IO,
-                         "%s: no tokenizer here: neither tokenizer.json nor vocab.txt", path);
+                         "%s: no tokenizer here: neither tokenizer.json nor vocab.txt%s", path,
+                         count ? ", but several .gguf files" : "");
     }
+    if (attn_is_gguf(path)) return open_gguf(out, path, b, arena->memory, options, err);
     for (size_t i = 1; i < KINDS; i++)
         if (ends_with(path, kinds[i].name))
             return open_file(out, path, kinds[i].read, b, arena, options, err);

@@ -316,7 +316,7 @@ static attn_status make_byte_level(maker *m)
                          "%s: metadata \"" KEY
                          "pre\" is \"%.*s\": how such a model cuts text is not "
                          "known here (gpt-2, smollm, llama-bpe, qwen2, tekken, gpt-4o ... are); "
-                         "put its tokenizer.json beside the file",
+                         "a folder with its tokenizer.json says it",
                          m->gguf->file, pre.length < 60 ? (int)pre.length : 60, pre.text);
     ATTN_TRY(begin(m, "{\"version\": \"1.0\", \"decoder\": {\"type\": \"ByteLevel\", "
                       "\"add_prefix_space\": true, \"trim_offsets\": true, \"use_regex\": true}, "
