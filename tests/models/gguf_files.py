@@ -39,7 +39,12 @@ NAMES = {
         "transformer.h.{}.mlp.c_fc": "blk.{}.ffn_up", "transformer.h.{}.mlp.c_proj": "blk.{}.ffn_down",
     },
 }
-NAMES["qwen2"] = NAMES["qwen3"] = NAMES["llama"]
+NAMES["qwen2"] = NAMES["qwen3"] = NAMES["gemma"] = NAMES["llama"]
+NAMES["gemma2"] = NAMES["gemma3"] = {
+    **NAMES["llama"], "model.layers.{}.post_attention_layernorm": "blk.{}.post_attention_norm",
+    "model.layers.{}.pre_feedforward_layernorm": "blk.{}.ffn_norm",
+    "model.layers.{}.post_feedforward_layernorm": "blk.{}.post_ffw_norm",
+}
 
 
 def theirs(architecture: str, name: str) -> str | None:
@@ -85,7 +90,12 @@ def write_metadata(w: gguf.GGUFWriter, config: object, architecture: str) -> Non
     else:
         w.add_layer_norm_rms_eps(config.rms_norm_eps)
         w.add_head_count_kv(config.num_key_value_heads)
-        w.add_rope_freq_base(config.rope_parameters["rope_theta"])
+        rope = config.rope_parameters
+        w.add_rope_freq_base(rope.get("full_attention", rope)["rope_theta"])
+        for name, add in (("sliding_window", w.add_sliding_window), ("final_logit_softcapping", w.add_final_logit_softcapping),
+                          ("attn_logit_softcapping", w.add_attn_logit_softcapping)):
+            if getattr(config, name, None) is not None and "gemma" in architecture:
+                add(getattr(config, name))
         if getattr(config, "head_dim", None):
             w.add_key_length(config.head_dim)
             w.add_value_length(config.head_dim)
@@ -97,15 +107,20 @@ def write_metadata(w: gguf.GGUFWriter, config: object, architecture: str) -> Non
     w.add_token_list([f"t{i}" for i in range(config.vocab_size)])
 
 
-def write_gguf(model: torch.nn.Module, path: Path, architecture: str, kinds: list[str], more: dict | None = None) -> None:
+def write_gguf(
+    model: torch.nn.Module, path: Path, architecture: str, kinds: list[str], more: dict | None = None,
+    tensors: dict | None = None,
+) -> None:
     """Matrices in the types of `kinds`, one after another; all else f32. The model gets the values that the file
-    then has. more: further metadata."""
+    then has. more: further metadata; tensors: further ones."""
     w = gguf.GGUFWriter(path, architecture)
     write_metadata(w, model.config, architecture)
     for key, value in (more or {}).items():
         w.add_string(key, value) if isinstance(value, str) else w.add_float32(key, value)
     tied = getattr(model.config, "tie_word_embeddings", False)
     count = 0
+    for key, value in (tensors or {}).items():
+        w.add_tensor(key, value)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             their = theirs(architecture, name)
@@ -115,6 +130,7 @@ def write_gguf(model: torch.nn.Module, path: Path, architecture: str, kinds: lis
             turned = architecture == "gpt2" and data.ndim == 2 and "embd" not in their
             heads = {"attn_q": "num_attention_heads", "attn_k": "num_key_value_heads"}.get(their.split(".")[-2])
             heads = getattr(model.config, heads) if heads and architecture == "llama" else None
+            data = data + 1 if "gemma" in architecture and "norm" in their else data
             data = data.T if turned else data
             data = permute(data, heads) if heads else data
             kind = Type[kinds[count % len(kinds)]] if data.ndim == 2 else Type.F32

@@ -7,9 +7,18 @@ import shutil
 import unittest
 
 import numpy as np
+import torch
 from transformers import (
     BertConfig,
     BertModel,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GemmaConfig,
+    GemmaForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
     Qwen2Config,
@@ -36,10 +45,11 @@ class Gguf(Case):
         if gguf is None:
             self.skip("the gguf package is not installed (tests/requirements.txt)")
 
-    def check(self, model: object, architecture: str, kinds: list[str], outputs: tuple[str, ...], seed: int = 0, **more) -> object:
+    def check(self, model: object, architecture: str, kinds: list[str], outputs: tuple[str, ...], seed: int = 0,
+              tensors: dict | None = None, **more: object) -> object:
         perturb(model, seed)
         path = self.folder / f"{architecture}-{seed}-{kinds[0]}.gguf"
-        write_gguf(model, path, architecture, kinds, more)
+        write_gguf(model, path, architecture, kinds, more, tensors)
         inputs = random_text(model.config, 9, None, seed, masked=architecture == "bert")
         ours, reference = self.run_attn(path, inputs, outputs), run_pytorch(model, inputs)
         for name in outputs:
@@ -172,6 +182,32 @@ class Llama(Gguf):
         model = LlamaForCausalLM(LlamaConfig(**{**self.CONFIG, "rope_parameters": rope}))
         self.check(model, "llama", ["F32"], ("logits",),
                    **{"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4.0})
+
+    def test_llama3(self) -> None:
+        """Factors of the frequencies, as a tensor."""
+        rope = {"rope_type": "llama3", "factor": 8.0, "rope_theta": 3000.0, "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0, "original_max_position_embeddings": 16}
+        model = LlamaForCausalLM(LlamaConfig(**{**self.CONFIG, "rope_parameters": rope}))
+        plain = 3000.0 ** -(np.arange(0, 16, 2) / 16)
+        factors = torch.from_numpy(plain) / model.model.rotary_emb.inv_freq
+        self.check(model, "llama", ["F32"], ("logits",), tensors={"rope_freqs.weight": factors.numpy().astype(np.float32)})
+
+
+class Others(Gguf):
+    def test_gpt2(self) -> None:
+        for seed, kind in enumerate(("F32", "Q8_0", "Q4_1")):
+            config = GPT2Config(vocab_size=90, n_positions=40, n_embd=64, n_layer=3, n_head=4)
+            self.check(GPT2LMHeadModel(config), "gpt2", [kind], ("logits",), seed)
+
+    def test_gemma(self) -> None:
+        config = {**Llama.CONFIG, "head_dim": 32, "query_pre_attn_scalar": 32, "sliding_window": 4}
+        rope = config.pop("rope_parameters")
+        both = {"full_attention": rope, "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}
+        for seed, kind in enumerate(("F32", "Q8_0")):
+            self.check(GemmaForCausalLM(GemmaConfig(**config, rope_parameters=rope)), "gemma", [kind], ("logits",), seed)
+            self.check(Gemma2ForCausalLM(Gemma2Config(**config, rope_parameters=rope)), "gemma2", [kind], ("logits",), seed)
+            layers = {**config, "num_hidden_layers": 7}
+            self.check(Gemma3ForCausalLM(Gemma3TextConfig(**layers, rope_parameters=both)), "gemma3", [kind], ("logits",), seed)
 
 
 if __name__ == "__main__":
