@@ -23,6 +23,7 @@ static const char *memory_type(const attn_param *p)
         [ATTN_PANEL_F32] = "f32", [ATTN_PANEL_BF16] = "bf16", [ATTN_PANEL_BF16_DOT] = "bf16",
         [ATTN_PANEL_F16] = "f16", [ATTN_PANEL_I8] = "int8",   [ATTN_PANEL_I4] = "int4",
     };
+    if (p->form == ATTN_ROWS && attn_param_in_place(p)) return attn_weight_type(p->source);
     return p->form == ATTN_PANELS ? names[p->type] : "f32";
 }
 
