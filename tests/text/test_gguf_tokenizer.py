@@ -15,7 +15,7 @@ warnings.filterwarnings("ignore")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers  # noqa: E402
-from transformers import BertTokenizer, LlamaTokenizer  # noqa: E402
+from transformers import BertTokenizer, GemmaTokenizer, LlamaTokenizer  # noqa: E402
 from transformers.tokenization_utils_base import generate_merges  # noqa: E402
 
 try:
@@ -72,8 +72,8 @@ class GgufTokenizer(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.path = Path(folder.name) / "x.gguf"
 
-    def write(self, model: str, tokens: list[str], types: list[int], **more: object) -> None:
-        w = gguf.GGUFWriter(self.path, "llama")
+    def write(self, model: str, tokens: list[str], types: list[int], architecture: str = "llama", **more: object) -> None:
+        w = gguf.GGUFWriter(self.path, architecture)
         w.add_tokenizer_model(model)
         w.add_token_list(tokens)
         w.add_token_types(types)
@@ -157,6 +157,16 @@ class GgufTokenizer(unittest.TestCase):
                 self.compare(reference)
         self.write("llama", tokens, types, scores=scores, bos_token_id=1, eos_token_id=2, unknown_token_id=0)
         self.assertEqual(json.loads(self.attn("a").stdout)["ids"][0], 1)
+        # Gemma: scores that say nothing, runs of spaces as they are.
+        tokens += ["\u2581" * n for n in (2, 3, 4, 8) if "\u2581" * n not in vocab]
+        types += [NORMAL] * (len(tokens) - len(types))
+        vocab = {token: i for i, token in enumerate(tokens)}
+        merges = generate_merges(vocab, {token: -i for token, i in vocab.items()})
+        spelled = [" " * len(t) if len(t) > 1 and not t.strip("\u2581") else t for t in tokens]
+        self.write("llama", spelled, types, "gemma2", scores=[-1000.0] * len(tokens), bos_token_id=1, eos_token_id=2,
+                   unknown_token_id=0, add_bos_token=False, add_space_prefix=False)
+        self.compare(GemmaTokenizer(vocab=vocab, merges=merges, unk_token="<unk>", bos_token="<s>", eos_token="</s>",
+                                    pad_token="<unk>", mask_token="<unk>").backend_tokenizer)
 
     def test_wordpiece(self) -> None:
         specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

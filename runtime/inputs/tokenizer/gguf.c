@@ -140,8 +140,11 @@ static void respell_word(char *text, size_t length)
     }
 }
 
+/* How the file spells tokens: as they are; runs of spaces apart; words apart. */
+typedef enum spelling { PLAIN, MARKED, WORDS } spelling;
+
 static attn_status add_token(const maker *m, const attn_gguf_item *item, size_t id, int type,
-                             bool words, cJSON *vocabulary, cJSON *added)
+                             spelling kind, cJSON *vocabulary, cJSON *added)
 {
     const char *bad = attn_json_bad_utf8(item->text, item->length);
     attn_status status = ATTN_OK;
@@ -150,11 +153,15 @@ static attn_status add_token(const maker *m, const attn_gguf_item *item, size_t 
                          "%s: metadata \"%s\": token %zu: byte %zu, 0x%02x, is no UTF-8",
                          m->gguf->file, m->tokens->key, id, (size_t)(bad - item->text),
                          (unsigned)(unsigned char)*bad);
-    char *text = cJSON_malloc(item->length + 3);
+    char *text = cJSON_malloc(3 * item->length + 3);
     if (!text) return no_memory(m);
-    memcpy(text, item->text, item->length);
-    text[item->length] = 0;
-    if (words && type != CONTROL) respell_word(text, item->length);
+    if (kind == MARKED) {
+        attn_gguf_spell(item, text);
+    } else {
+        memcpy(text, item->text, item->length);
+        text[item->length] = 0;
+    }
+    if (kind == WORDS && type != CONTROL) respell_word(text, item->length);
     if (type >= UNKNOWN && type <= USER_DEFINED && *text)
         status = add_special(m, added, text, id, type != USER_DEFINED);
     if (!status && !cJSON_AddNumberToObject(vocabulary, text, (double)id)) status = no_memory(m);
@@ -163,7 +170,7 @@ static attn_status add_token(const maker *m, const attn_gguf_item *item, size_t 
 }
 
 /* "model.vocab" and "added_tokens". */
-static attn_status add_tokens(const maker *m, bool words)
+static attn_status add_tokens(const maker *m, spelling kind)
 {
     const unsigned char *at = m->tokens->data, *type = m->types ? m->types->data : NULL;
     cJSON *model = cJSON_GetObjectItemCaseSensitive(m->root, "model");
@@ -171,11 +178,11 @@ static attn_status add_tokens(const maker *m, bool words)
     cJSON *added = cJSON_AddArrayToObject(m->root, "added_tokens");
     if (!vocabulary || !added) return no_memory(m);
     for (size_t i = 0; i < m->tokens->count; i++) {
-        attn_gguf_item item, kind = {.number = NORMAL};
+        attn_gguf_item item, role = {.number = NORMAL};
         attn_gguf_next(m->tokens, &at, &item);
-        if (type) attn_gguf_next(m->types, &type, &kind);
-        int number = kind.number >= 0 && kind.number < 100 ? (int)kind.number : 0;
-        ATTN_TRY(add_token(m, &item, i, number, words, vocabulary, added));
+        if (type) attn_gguf_next(m->types, &type, &role);
+        int number = role.number >= 0 && role.number < 100 ? (int)role.number : 0;
+        ATTN_TRY(add_token(m, &item, i, number, kind, vocabulary, added));
     }
     return ATTN_OK;
 }
@@ -323,7 +330,7 @@ static attn_status make_byte_level(maker *m)
                       "\"model\": {\"type\": \"BPE\", \"fuse_unk\": false, "
                       "\"byte_fallback\": false}}"));
     ATTN_TRY(add_cut(m, cut));
-    ATTN_TRY(add_tokens(m, false));
+    ATTN_TRY(add_tokens(m, PLAIN));
     ATTN_TRY(add_merges(m));
     return add_ends(m, cut->begins);
 }
@@ -331,7 +338,8 @@ static attn_status make_byte_level(maker *m)
 static attn_status make_sentencepiece(maker *m)
 {
 #define MARK "\xe2\x96\x81"
-    const attn_gguf_value *scores;
+    const attn_gguf_value *scores = NULL;
+    attn_gguf_item item;
     bool prefix = get_flag(m, KEY "add_space_prefix", true);
     char text[800];
     long unknown;
@@ -346,12 +354,15 @@ static attn_status make_sentencepiece(maker *m)
              prefix ? ", {\"type\": \"Strip\", \"content\": \" \", \"start\": 1, \"stop\": 0}"
                     : "");
     ATTN_TRY(begin(m, text));
-    ATTN_TRY(add_tokens(m, false));
+    ATTN_TRY(add_tokens(m, MARKED));
     cJSON *list, *model = cJSON_GetObjectItemCaseSensitive(m->root, "model");
     if (attn_gguf_find(m->gguf, KEY "merges")) {
         ATTN_TRY(add_merges(m));
     } else {
-        ATTN_TRY(need_array(m, KEY "scores", false, m->tokens->count, &scores));
+        /* Of Gemma's vocabulary the order is that of its merges, and the scores are not. */
+        bool ordered = get(m, "general.architecture", true, &item) && item.length >= 5 &&
+                       memcmp(item.text, "gemma", 5) == 0;
+        if (!ordered) ATTN_TRY(need_array(m, KEY "scores", false, m->tokens->count, &scores));
         ATTN_TRY(attn_gguf_imply_merges(m->gguf, m->tokens, scores, m->memory, &list, m->err));
         if (!put(model, "merges", list)) return no_memory(m);
     }
@@ -376,7 +387,7 @@ static attn_status make_wordpiece(maker *m)
              get_flag(m, KEY "normalizer.strip_accents", lower) ? "true" : "false",
              lower ? "true" : "false");
     ATTN_TRY(begin(m, text));
-    ATTN_TRY(add_tokens(m, true));
+    ATTN_TRY(add_tokens(m, WORDS));
     ATTN_TRY(find_id(m, KEY "cls_token_id", NULL, &e.first));
     if (e.first < 0) ATTN_TRY(find_id(m, KEY "bos_token_id", "[CLS]", &e.first));
     ATTN_TRY(find_id(m, KEY "seperator_token_id", "[SEP]", &e.last));

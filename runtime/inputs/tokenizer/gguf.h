@@ -31,9 +31,14 @@ typedef struct attn_gguf_cut {
 } attn_gguf_cut;
 const attn_gguf_cut *attn_gguf_find_cut(const char *name, size_t length);
 
-/* Merges that a vocabulary of `count` tokens with scores implies: every way in which a token is two
- * others, best score first, of equal ones longer left sides first, then longer right ones, then in
- * the order of the tokens. *merges: a list of ["left", "right"]. */
+/* A token as tokenizer.json spells it, where spaces are marks (U+2581): a run of at least two
+ * spaces stands in the file as it is. to: room for 3 * length + 1 bytes. Its length, terminated. */
+size_t attn_gguf_spell(const attn_gguf_item *token, char *to);
+
+/* Merges that a vocabulary with scores implies: every way in which a token is two others, best
+ * score first, of equal ones longer left sides first, then longer right ones, then in the order of
+ * the tokens. scores NULL: the earlier a token, the better. *merges: a list of ["left", "right"].
+ */
 attn_status attn_gguf_imply_merges(const attn_gguf *gguf, const attn_gguf_value *tokens,
                                    const attn_gguf_value *scores, attn_memory *memory,
                                    cJSON **merges, attn_error *err);

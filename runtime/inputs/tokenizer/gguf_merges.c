@@ -19,12 +19,26 @@ typedef struct merges {
     const attn_gguf_value *tokens, *scores;
     attn_arena arena;
     attn_vocabulary vocabulary;
-    const char **text; /* [tokens], not terminated */
+    const char **text; /* [tokens] */
     size_t *length;
     size_t count, room;
     merge *list;
     attn_error *err;
 } merges;
+
+size_t attn_gguf_spell(const attn_gguf_item *token, char *to)
+{
+    size_t length = token->length;
+    bool spaces = length > 1;
+    for (size_t i = 0; i < length; i++) spaces = spaces && token->text[i] == ' ';
+    for (size_t i = 0; spaces && i < length; i++) memcpy(to + 3 * i, "\xe2\x96\x81", 3);
+    if (spaces)
+        length *= 3;
+    else
+        memcpy(to, token->text, length);
+    to[length] = 0;
+    return length;
+}
 
 /* "tokenizer.ggml.tokens" as a vocabulary. */
 static attn_status read_tokens(merges *m)
@@ -36,6 +50,7 @@ static attn_status read_tokens(merges *m)
     m->length = attn_arena_get(&m->arena, count, sizeof *m->length, m->err);
     if (!m->text || !m->length) return ATTN_NO_MEMORY;
     for (size_t i = 0; i < count; i++) {
+        char text[3 * MAX_TOKEN + 1];
         attn_gguf_item item;
         attn_gguf_next(m->tokens, &at, &item);
         if (item.length > MAX_TOKEN)
@@ -43,10 +58,10 @@ static attn_status read_tokens(merges *m)
                              "%s: metadata \"%s\": token %zu has %zu bytes, at most %d are read "
                              "where merges are not given",
                              m->gguf->file, m->tokens->key, i, item.length, MAX_TOKEN);
-        m->text[i] = item.text;
-        m->length[i] = item.length;
-        if (!attn_vocabulary_add(&m->vocabulary, item.text, item.length, (int32_t)i, &m->arena,
-                                 m->err))
+        m->length[i] = attn_gguf_spell(&item, text);
+        m->text[i] = attn_arena_text(&m->arena, text, m->length[i], m->err);
+        if (!m->text[i]) return ATTN_NO_MEMORY;
+        if (!attn_vocabulary_add(&m->vocabulary, text, m->length[i], (int32_t)i, &m->arena, m->err))
             return m->err->status;
     }
     return ATTN_OK;
@@ -112,7 +127,7 @@ static int compare_merges(const void *left, const void *right)
 
 static attn_status write_merge(const merges *m, const merge *entry, cJSON *list)
 {
-    char side[MAX_TOKEN + 1];
+    char side[3 * MAX_TOKEN + 1];
     const char *text = m->text[entry->token];
     size_t rest = m->length[entry->token] - entry->cut;
     cJSON *pair = cJSON_CreateArray();
@@ -129,11 +144,11 @@ static attn_status write_merge(const merges *m, const merge *entry, cJSON *list)
 
 static attn_status imply(merges *m, cJSON *list)
 {
-    const unsigned char *at = m->scores->data;
+    const unsigned char *at = m->scores ? m->scores->data : NULL;
     ATTN_TRY(read_tokens(m));
     for (size_t i = 0; i < m->tokens->count; i++) {
-        attn_gguf_item item;
-        attn_gguf_next(m->scores, &at, &item);
+        attn_gguf_item item = {.number = -(double)i};
+        if (at) attn_gguf_next(m->scores, &at, &item);
         if (item.number != item.number)
             return attn_fail(m->err, ATTN_BAD_FILE, "%s: metadata \"%s\": score %zu is no number",
                              m->gguf->file, m->scores->key, i);
