@@ -8,6 +8,7 @@ with their joiners and modifiers, combining marks, control and format characters
 random code points, very long words, long runs of spaces. What the reference gets for a malformed
 line is text(line): each malformed part replaced by U+FFFD as Python does it.
 """
+import codecs
 import random
 
 # The first article of the Universal Declaration of Human Rights, or a few everyday words.
@@ -145,6 +146,25 @@ def lines(count, seed=0):
 def text(line):
     """What a reader with errors="replace" gets."""
     return line.decode("utf-8", errors="replace")
+
+
+def places(line):
+    """Where each character of text(line) begins in the bytes of the line, and where the last ends."""
+    bad = []
+
+    def note(error):
+        bad.append((error.start, error.end))
+        return "\ufffd", error.end
+
+    codecs.register_error("attn_note", note)
+    found, at = [], 0
+    for c in line.decode("utf-8", errors="attn_note"):
+        found.append(at)
+        if bad and bad[0][0] == at:
+            at = bad.pop(0)[1]
+        else:
+            at += len(c.encode())
+    return found + [at]
 
 
 if __name__ == "__main__":

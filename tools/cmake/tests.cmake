@@ -55,6 +55,10 @@ if(NOT ATTN_SANITIZE)
   endforeach()
 endif()
 
+# The driver of the tests in tests/text/*.py.
+add_executable(encode_lines tests/text/encode_lines.c)
+target_link_libraries(encode_lines PRIVATE attn_text_static attn_static)
+
 # The command line, as scripts use it.
 find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND)
