@@ -1,5 +1,6 @@
-# Writes a C file with the descriptions in models/*.json: cmake -DOUT=FILE -DFILES=a;b -P embed.cmake
-set(text "#include \"runtime/model.h\"\n\n")
+# Writes a C file with the texts of files, as `const TYPE TABLE[]` of {name, text, length} ended by a NULL
+# name: cmake -DOUT=FILE -DFILES=a;b -DHEADER=runtime/model.h -DTYPE=... -DTABLE=... -P embed.cmake
+set(text "#include \"${HEADER}\"\n\n")
 set(table "")
 set(n 0)
 foreach(file ${FILES})
@@ -8,8 +9,8 @@ foreach(file ${FILES})
   string(LENGTH "${hex}" digits)
   math(EXPR length "${digits} / 2")
   string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
-  string(APPEND text "static const char text_${n}[] = {${bytes}0};\n")
-  string(APPEND table "    {\"${name}\", text_${n}, ${length}},\n")
+  string(APPEND text "static const unsigned char text_${n}[] = {${bytes}0};\n")
+  string(APPEND table "    {\"${name}\", (const char *)text_${n}, ${length}},\n")
   math(EXPR n "${n} + 1")
 endforeach()
-file(WRITE ${OUT} "${text}\nconst attn_builtin attn_builtins[] = {\n${table}    {0, 0, 0},\n};\n")
+file(WRITE ${OUT} "${text}\nconst ${TYPE} ${TABLE}[] = {\n${table}    {0, 0, 0},\n};\n")

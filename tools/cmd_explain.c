@@ -3,6 +3,7 @@
 
 #include "tools/cli.h"
 #include "tools/explain.h"
+#include "tools/explain_text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,6 +33,32 @@ static void make_title(const attn_session *s, char *title, size_t size)
             snprintf(title, size, "%s: %.1f %%", top.label, 100 * (double)top.probability);
 }
 
+static attn_status make_folder(const char *folder, attn_error *err)
+{
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        return attn_fail(err, ATTN_IO, "%s: %s", folder, strerror(errno));
+    return ATTN_OK;
+}
+
+static attn_status explain_a_text(const cli *c, attn_session *s, const char *text, const char *pair,
+                                  const char *folder, attn_error *err)
+{
+    char title[200], path[1024];
+    cli_text input;
+    attn_status status = cli_set_text(s, c->argument[0], text, pair, &input, err);
+    if (!status) status = attn_prepare(s, err);
+    if (!status) status = attn_run(s, err);
+    if (!status) status = make_folder(folder, err);
+    if (!status) {
+        make_title(s, title, sizeof title);
+        snprintf(path, sizeof path, "%s/attention.html", folder);
+        status = explain_page(s, &input.words, title, path, err);
+    }
+    if (!status) written(path);
+    cli_free_text(&input);
+    return status;
+}
+
 static attn_status explain(const cli *c, attn_session *s, cli_input *inputs, const char *folder,
                            attn_error *err)
 {
@@ -43,30 +70,38 @@ static attn_status explain(const cli *c, attn_session *s, cli_input *inputs, con
     }
     ATTN_TRY(attn_prepare(s, err));
     ATTN_TRY(attn_run(s, err));
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-        return attn_fail(err, ATTN_IO, "%s: %s", folder, strerror(errno));
+    ATTN_TRY(make_folder(folder, err));
     make_title(s, title, sizeof title);
     return explain_all(s, photo, title, folder, written, err);
 }
 
 int cmd_explain(int argc, char **argv)
 {
-    cli c = {.command = "explain", .usage = "MODEL INPUT... --out FOLDER"};
+    cli c = {.command = "explain",
+             .usage = "MODEL INPUT... --out FOLDER\n"
+                      "       attn explain MODEL --text TEXT [--pair TEXT] --out FOLDER"};
     static cli_input inputs[CLI_LIST_MAX];
-    const char *folder = NULL;
-    const cli_option options[] = {{"--out", CLI_TEXT, &folder, 0, 0}, {0}};
+    const char *folder = NULL, *text = NULL, *pair = NULL;
+    const cli_option options[] = {{"--out", CLI_TEXT, &folder, 0, 0},
+                                  {"--text", CLI_TEXT, &text, 0, 0},
+                                  {"--pair", CLI_TEXT, &pair, 0, 0},
+                                  {0}};
     int status;
     attn_error err;
     attn_model *model;
     attn_session *session;
     if (!cli_options(&c, argc, argv, options, &status)) return status;
-    if (c.count < 2 || c.count > CLI_LIST_MAX)
-        return cli_usage(&c, "a model and its inputs are needed");
+    if (text ? c.count != 1 : c.count < 2 || c.count > CLI_LIST_MAX)
+        return cli_usage(&c, text ? "with --text, a model alone is needed"
+                                  : "a model and its inputs are needed");
+    if (pair && !text) return cli_usage(&c, "--pair goes with --text");
     if (!folder) return cli_usage(&c, "--out FOLDER is needed");
     attn_session_options keep = {.keep_attention = true};
     if (cli_open(&c, c.argument[0], &keep, &model, &session, &err)) return cli_error(&err);
     written_files = c.json ? cJSON_CreateArray() : NULL;
-    status = explain(&c, session, inputs, folder, &err) ? cli_error(&err) : EXIT_DONE;
+    attn_status failed = text ? explain_a_text(&c, session, text, pair, folder, &err)
+                              : explain(&c, session, inputs, folder, &err);
+    status = failed ? cli_error(&err) : EXIT_DONE;
     if (written_files) {
         cJSON *root = cJSON_CreateObject();
         cJSON_AddStringToObject(root, "model", model->name);
