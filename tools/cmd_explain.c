@@ -3,7 +3,7 @@
 
 #include "tools/cli.h"
 #include "tools/explain.h"
-#include "tools/explain_text.h"
+#include "tools/text_input.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -44,8 +44,8 @@ static attn_status explain_a_text(const cli *c, attn_session *s, const char *tex
                                   const char *folder, attn_error *err)
 {
     char title[200], path[1024];
-    cli_text input;
-    attn_status status = cli_set_text(s, c->argument[0], text, pair, &input, err);
+    text_input input;
+    attn_status status = text_input_set(s, c->argument[0], text, pair, &input, err);
     if (!status) status = attn_prepare(s, err);
     if (!status) status = attn_run(s, err);
     if (!status) status = make_folder(folder, err);
@@ -55,7 +55,7 @@ static attn_status explain_a_text(const cli *c, attn_session *s, const char *tex
         status = explain_page(s, &input.words, title, path, err);
     }
     if (!status) written(path);
-    cli_free_text(&input);
+    text_input_free(&input);
     return status;
 }
 

@@ -1,5 +1,5 @@
 /* attn trace: one run, step by step; and the first step that differs from a reference. */
-#include "tools/cli.h"
+#include "tools/text_input.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -8,7 +8,8 @@
 
 typedef struct trace {
     cli c;
-    const char *at, *compare, *tolerance_text;
+    const char *at, *compare, *tolerance_text, *text, *pair;
+    text_input words; /* of --text */
     double tolerance;
     attn_model *model;
     attn_session *session;
@@ -65,17 +66,35 @@ static void print_values(const attn_value *v)
     printf("  %.4g .. %.4g, mean %.4g", low, high, sum / (double)v->count);
 }
 
-/* weights: [heads, queries, keys] or [keys]. Whom the first query looks at, over the heads. */
-static void print_attention(const attn_value *v)
+/* "key 3", or the token there. */
+static void print_token(const trace *t, const char *what, size_t index, size_t count)
+{
+    size_t length;
+    const char *piece = NULL;
+    if (t->text && t->words.encoding.count == count)
+        piece = attn_tokenizer_token(t->words.tokenizer, t->words.encoding.ids[index], &length);
+    if (!piece) {
+        printf("%s %zu", what, index);
+        return;
+    }
+    putchar('"'); /* nothing of a file may steer the terminal */
+    for (size_t i = 0; i < length && i < 40; i++)
+        putchar((unsigned char)piece[i] < 0x20 || piece[i] == 0x7f ? '?' : piece[i]);
+    putchar('"');
+}
+
+/* weights: [heads, queries, keys] or [keys]. Whom one query looks at, over the heads: the first, or
+ * the last of a text. */
+static void print_attention(const trace *t, const attn_value *v)
 {
     size_t keys = v->shape.dim[v->shape.rank - 1];
     size_t queries = v->shape.rank > 1 ? v->shape.dim[v->shape.rank - 2] : 1;
-    size_t heads = v->count / (keys * queries);
+    size_t heads = v->count / (keys * queries), query = t->text ? queries - 1 : 0;
     double best[3] = {-1, -1, -1};
     size_t who[3] = {0};
     for (size_t key = 0; key < keys; key++) {
         double mean = 0;
-        for (size_t h = 0; h < heads; h++) mean += element(v, h * queries * keys + key);
+        for (size_t h = 0; h < heads; h++) mean += element(v, (h * queries + query) * keys + key);
         mean /= (double)heads;
         for (size_t rank = 0; rank < 3; rank++) {
             if (!(mean > best[rank])) continue;
@@ -88,9 +107,14 @@ static void print_attention(const attn_value *v)
             break;
         }
     }
-    printf("%33squery 0 attends to", "");
-    for (size_t rank = 0; rank < 3 && rank < keys; rank++)
-        printf("%s key %zu (%.3g)", rank ? "," : "", who[rank], best[rank]);
+    printf("%33s", "");
+    print_token(t, "query", query, queries);
+    printf(" attends to");
+    for (size_t rank = 0; rank < 3 && rank < keys; rank++) {
+        printf(rank ? ", " : " ");
+        print_token(t, "key", who[rank], keys);
+        printf(" (%.3g)", best[rank]);
+    }
     if (heads > 1) printf(", mean of %zu heads", heads);
     printf("\n");
 }
@@ -131,9 +155,9 @@ static void show_step(trace *t, const attn_plan_step *step, double seconds)
            shape.text, seconds * 1e6);
     print_values(v);
     printf("   %s\n", node->name);
-    if (node->layer->step == ATTN_STEP_NORMALIZE) print_attention(v);
+    if (node->layer->step == ATTN_STEP_NORMALIZE) print_attention(t, v);
     if ((node->layer->flags & ATTN_SHOWS_WEIGHTS) && step->outputs > 1)
-        print_attention(&step->out[1]);
+        print_attention(t, &step->out[1]);
 }
 
 /* ---- --compare ---------------------------------------------------------------------------- */
@@ -238,6 +262,8 @@ static attn_status run_trace(trace *t, cli_input *inputs, attn_error *err)
 {
     t->err = err;
     if (t->compare) ATTN_TRY(attn_weights_open(&t->dump, t->compare, cli_memory(), err));
+    if (t->text)
+        ATTN_TRY(text_input_set(t->session, t->c.argument[0], t->text, t->pair, &t->words, err));
     for (size_t i = 1; i < t->c.count; i++)
         ATTN_TRY(cli_set_input(t->session, t->c.argument[i], &inputs[i], err));
     ATTN_TRY(attn_prepare(t->session, err));
@@ -282,20 +308,23 @@ static int finish(const trace *t)
 
 int cmd_trace(int argc, char **argv)
 {
-    trace t = {
-        .c = {.command = "trace",
-              .usage = "MODEL INPUT... [--at NODE] [--compare DUMP.safetensors] [--tolerance T]"},
-        .tolerance = 1e-4};
+    trace t = {.c = {.command = "trace",
+                     .usage = "MODEL INPUT... | --text TEXT [--pair TEXT] [--at NODE] "
+                              "[--compare DUMP.safetensors] [--tolerance T]"},
+               .tolerance = 1e-4};
     static cli_input inputs[CLI_LIST_MAX];
     const cli_option options[] = {{"--at", CLI_TEXT, &t.at, 0, 0},
                                   {"--compare", CLI_TEXT, &t.compare, 0, 0},
                                   {"--tolerance", CLI_TEXT, &t.tolerance_text, 0, 0},
+                                  {"--text", CLI_TEXT, &t.text, 0, 0},
+                                  {"--pair", CLI_TEXT, &t.pair, 0, 0},
                                   {0}};
     int status;
     attn_error err;
     if (!cli_options(&t.c, argc, argv, options, &status)) return status;
-    if (t.c.count < 2 || t.c.count > CLI_LIST_MAX)
+    if (t.c.count < (t.text ? 1 : 2) || t.c.count > CLI_LIST_MAX)
         return cli_usage(&t.c, "a model and its inputs are needed");
+    if (t.pair && !t.text) return cli_usage(&t.c, "--pair goes with --text");
     if (t.tolerance_text) {
         char *end;
         t.tolerance = strtod(t.tolerance_text, &end);
@@ -312,6 +341,7 @@ int cmd_trace(int argc, char **argv)
     } else {
         status = finish(&t);
     }
+    text_input_free(&t.words);
     attn_weights_close(&t.dump);
     attn_session_close(t.session);
     attn_model_close(t.model);
