@@ -20,13 +20,13 @@ static void written(const char *path)
         printf("%s\n", path);
 }
 
-/* "cat: 93.1 %" if the model classifies, else its name. */
-static void make_title(const attn_session *s, char *title, size_t size)
+/* "cat: 93.1 %" if the model classifies, else `other`. */
+static void make_title(const attn_session *s, const char *other, char *title, size_t size)
 {
     const attn_graph *g = &s->model->graph;
     attn_class top;
     size_t count;
-    snprintf(title, size, "%s", s->model->name);
+    snprintf(title, size, "%s", other);
     for (size_t i = 0; i < g->outputs; i++)
         if (g->output[i].kind == ATTN_KIND_CLASSES &&
             !attn_top(s, g->output[i].name, 0, 1, &top, &count, NULL) && count && top.label)
@@ -50,7 +50,7 @@ static attn_status explain_a_text(const cli *c, attn_session *s, const char *tex
     if (!status) status = attn_run(s, err);
     if (!status) status = make_folder(folder, err);
     if (!status) {
-        make_title(s, title, sizeof title);
+        make_title(s, "", title, sizeof title);
         snprintf(path, sizeof path, "%s/attention.html", folder);
         status = explain_page(s, &input.words, title, path, err);
     }
@@ -71,7 +71,7 @@ static attn_status explain(const cli *c, attn_session *s, cli_input *inputs, con
     ATTN_TRY(attn_prepare(s, err));
     ATTN_TRY(attn_run(s, err));
     ATTN_TRY(make_folder(folder, err));
-    make_title(s, title, sizeof title);
+    make_title(s, s->model->name, title, sizeof title);
     return explain_all(s, photo, title, folder, written, err);
 }
 

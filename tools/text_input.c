@@ -31,8 +31,9 @@ attn_status text_input_set(attn_session *s, const char *model, const char *text,
 {
     *in = (text_input){0};
     ATTN_TRY(attn_tokenizer_open(&in->tokenizer, model, NULL, err));
+    const attn_encode_options options = {.no_padding = true};
     ATTN_TRY(attn_tokenizer_encode(in->tokenizer, text, strlen(text), pair, pair ? strlen(pair) : 0,
-                                   NULL, &in->encoding, err));
+                                   &options, &in->encoding, err));
     in->words = (explain_words){.tokenizer = in->tokenizer,
                                 .encoding = &in->encoding,
                                 .text = {text, pair},
