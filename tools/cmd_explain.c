@@ -78,8 +78,7 @@ static attn_status explain(const cli *c, attn_session *s, cli_input *inputs, con
 int cmd_explain(int argc, char **argv)
 {
     cli c = {.command = "explain",
-             .usage = "MODEL INPUT... --out FOLDER\n"
-                      "       attn explain MODEL --text TEXT [--pair TEXT] --out FOLDER"};
+             .usage = "MODEL INPUT... | --text TEXT [--pair TEXT] --out FOLDER"};
     static cli_input inputs[CLI_LIST_MAX];
     const char *folder = NULL, *text = NULL, *pair = NULL;
     const cli_option options[] = {{"--out", CLI_TEXT, &folder, 0, 0},
