@@ -1,4 +1,5 @@
-/* The small normalizers: lower case, Strip, StripAccents, Replace, Prepend, Nmt, ByteLevel. */
+/* The small normalizers: lower case, Strip, StripAccents, Replace, Prepend, Nmt, ByteLevel; and the
+ * way to precompiled.h. */
 #include "runtime/inputs/tokenizer/byte_level.h"
 #include "runtime/inputs/tokenizer/normalizer.h"
 
@@ -134,4 +135,11 @@ attn_status attn_normalize_byte_level(const attn_normalizer *n, const attn_norma
     (void)shared;
     attn_edit e = attn_edit_begin(in, out, err);
     return attn_byte_level(&e, in->length);
+}
+
+attn_status attn_normalize_precompiled(const attn_normalizer *n, const attn_normalizing *shared,
+                                       const attn_string *in, attn_string *out, attn_error *err)
+{
+    (void)shared;
+    return attn_precompiled_apply(n->precompiled, in, out, err);
 }

@@ -77,6 +77,12 @@ static attn_status read_one(attn_normalizer *n, const char *type, const attn_pla
         return read_text(n, p, "content", arena, err);
     }
     if (strcmp(type, "Precompiled") == 0) return read_precompiled(n, p, arena, err);
+    if (strcmp(type, "Precompiled") == 0) {
+        const char *map = NULL;
+        n->run = attn_normalize_precompiled;
+        ATTN_TRY(attn_place_text(p, "precompiled_charsmap", true, &map, err));
+        return attn_precompiled_read(&n->precompiled, map, p->file, p->name, arena, err);
+    }
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         if (strcmp(type, plain[i].type) == 0) {
             n->run = plain[i].run;

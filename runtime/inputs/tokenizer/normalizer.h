@@ -2,6 +2,7 @@
 #ifndef ATTN_TOKENIZER_NORMALIZER_H
 #define ATTN_TOKENIZER_NORMALIZER_H
 
+#include "runtime/inputs/tokenizer/precompiled.h"
 #include "runtime/inputs/tokenizer/reader.h"
 
 typedef struct attn_normalizer attn_normalizer;
@@ -41,6 +42,7 @@ attn_status attn_normalize(const attn_normalizers *n, const attn_normalizing *sh
 
 attn_normalize_run attn_normalize_bert, attn_normalize_unicode, attn_normalize_lowercase,
     attn_normalize_strip, attn_normalize_strip_accents, attn_normalize_replace,
-    attn_normalize_prepend, attn_normalize_nmt, attn_normalize_byte_level;
+    attn_normalize_prepend, attn_normalize_nmt, attn_normalize_byte_level,
+    attn_normalize_precompiled;
 
 #endif
