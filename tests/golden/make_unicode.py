@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes runtime/inputs/tokenizer/unicode_tables.def and script_tables.def: what the `tokenizers`
-library takes each character for. The library's parts follow different versions of Unicode (its categories are older
+"""Writes runtime/inputs/tokenizer/unicode_tables.def, script_tables.def and pattern_new.def: what the
+`tokenizers` library takes each character for. The library's parts follow different versions of Unicode (its categories are older
 than its \\w), so its behaviour is asked for, character by character.
 
     python tests/golden/make_unicode.py
@@ -10,7 +10,7 @@ import os
 import unicodedata
 
 import tokenizers
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import Regex, normalizers, pre_tokenizers
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FOLDER = os.path.join(ROOT, "runtime/inputs/tokenizer")
@@ -89,13 +89,43 @@ def scripts():
     return result
 
 
-def write(name, what, table):
+def new_in_patterns():
+    """{property: ranges}: what Oniguruma's \\p{...} matches beyond Unicode 14, PCRE2 10.42's."""
+    assert unicodedata.unidata_version == "14.0.0", "Python 3.11 is needed"
+    every = "".join(chr(code) for code in range(0x110000) if not 0xd800 <= code <= 0xdfff)
+    result = {}
+    for name in ("L", "M", "N", "P", "S", "Lu", "Ll", "Lo", "Mn", "Mc", "Nd", "No", "So"):
+        split = pre_tokenizers.Split(Regex("\\p{%s}+" % name), "removed", invert=True)
+        found = (ord(c) for part, _ in split.pre_tokenize_str(every) for c in part)
+        new = sorted(code for code in found if not unicodedata.category(chr(code)).startswith(name))
+        result[name] = ranges_of({code: 0 for code in new})
+    return result
+
+
+def write_patterns(new):
+    with open(os.path.join(FOLDER, "pattern_new.def"), "w", encoding="ascii") as out:
+        out.write(f"/* Written by tests/golden/make_unicode.py from tokenizers {tokenizers.__version__}: what "
+                  "\\p{...} holds\n * beyond Unicode 14. */\n")
+        for name, ranges in new.items():
+            out.write(f'{{"{name}",\n')
+            for first, last, _ in ranges:
+                text = f"\\\\x{{{first:x}}}" + (f"-\\\\x{{{last:x}}}" if last > first else "")
+                out.write(f' "{text}"\n')
+            out.write(' ""},\n')
+
+
+def ranges_of(table):
     ranges = []
     for code, value in sorted(table.items()):
         if ranges and ranges[-1][1] == code - 1 and ranges[-1][2] == value:
             ranges[-1][1] = code
         else:
             ranges.append([code, code, value])
+    return ranges
+
+
+def write(name, what, table):
+    ranges = ranges_of(table)
     with open(os.path.join(FOLDER, name), "w", encoding="ascii") as out:
         out.write(f"/* Written by tests/golden/make_unicode.py from tokenizers {tokenizers.__version__}: "
                   f"first, last,\n * {what}. */\n")
@@ -111,6 +141,7 @@ def write(name, what, table):
 
 
 def main():
+    write_patterns(new_in_patterns())
     write("script_tables.def", "the number of the script", scripts())
     write("unicode_tables.def", "the bits of unicode.h", properties())
 

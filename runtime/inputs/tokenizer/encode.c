@@ -7,8 +7,7 @@ typedef struct encoding_text {
     const attn_tokenizer *tokenizer;
     attn_tokenizing *work;
     attn_part *part;
-    size_t limit;    /* tokens that truncation will leave; SIZE_MAX: all */
-    bool from_right; /* it leaves the last ones */
+    size_t limit; /* tokens after which no more are needed */
     int32_t word;
     bool full;
     attn_error *err;
@@ -37,7 +36,7 @@ static attn_status encode_spans(encoding_text *e)
                 attn_string_origin(c->text, span.first + piece->first, span.first + piece->end);
             ATTN_TRY(add_token(e, piece->id, place, false));
         }
-        e->full = !e->from_right && e->part->count >= e->limit;
+        e->full = e->part->count >= e->limit;
     }
     return ATTN_OK;
 }
@@ -108,26 +107,6 @@ static bool is_valid(const char *text, size_t length)
     return true;
 }
 
-/* Truncation from the left looks at the words from the last one on, until there are enough tokens;
- * words are then numbered from the first that it has looked at. */
-static void keep_last_words(encoding_text *e)
-{
-    attn_part *part = e->part;
-    if (e->limit == SIZE_MAX || !e->from_right) return;
-    size_t first = part->count;
-    while (first) {
-        size_t begin = first - 1;
-        while (begin && part->entry[begin - 1].word == part->entry[first - 1].word) begin--;
-        bool added = part->entry[begin].added;
-        first = begin;
-        if (!added && part->count - first >= e->limit) break;
-    }
-    int32_t word = first < part->count ? part->entry[first].word : 0;
-    memmove(part->entry, part->entry + first, (part->count - first) * sizeof *part->entry);
-    part->count -= first;
-    for (size_t i = 0; i < part->count; i++) part->entry[i].word -= word;
-}
-
 static attn_status encode_text(encoding_text *e, const char *text, size_t length)
 {
     const attn_tokenizer *t = e->tokenizer;
@@ -153,7 +132,6 @@ static attn_status encode_text(encoding_text *e, const char *text, size_t length
         ATTN_TRY(add_token(e, piece->token->id, place, true));
         e->word++;
     }
-    keep_last_words(e);
     return ATTN_OK;
 }
 
@@ -212,12 +190,13 @@ static attn_status encode_all(const attn_tokenizer *t, attn_tokenizing *w, const
         truncation.max_length = options->max_length;
     }
     for (size_t i = 0; i < in->count; i++) {
-        bool limited = truncation.set && (truncation.strategy != ATTN_ONLY_SECOND || i);
+        /* Of a single text the tokens beyond what truncation leaves are not looked for. */
+        bool limited = truncation.set && !truncation.left && in->count == 1 &&
+                       truncation.strategy != ATTN_ONLY_SECOND;
         encoding_text e = {.tokenizer = t,
                            .work = w,
                            .part = &parts->part[i],
                            .limit = limited ? truncation.max_length : SIZE_MAX,
-                           .from_right = truncation.left,
                            .err = err};
         ATTN_TRY(encode_text(&e, in->text[i], in->length[i]));
     }

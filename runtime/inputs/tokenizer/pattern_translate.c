@@ -94,8 +94,35 @@ static const struct {
     {"space", "White_Space"},
 };
 
+/* What a property holds in Oniguruma's version of Unicode, and not in older ones of PCRE2's. */
+static const struct {
+    const char *name, *set;
+} new_members[] = {
+#include "runtime/inputs/tokenizer/pattern_new.def"
+};
+
+static const char *new_members_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof new_members / sizeof *new_members; i++)
+        if (strcmp(new_members[i].name, name) == 0) return new_members[i].set;
+    return "";
+}
+
+/* A property by PCRE2's name, with its new members; negated only alone. */
+static void put_property(translation *t, const char *name, bool negated, bool inside)
+{
+    const char *more = new_members_of(name);
+    bool alone = !inside && *more;
+    if (alone) puts_to(t, negated ? "[^" : "[");
+    puts_to(t, negated && !alone ? "\\P{" : "\\p{");
+    puts_to(t, name);
+    puts_to(t, "}");
+    if (alone || !negated) puts_to(t, more);
+    if (alone) puts_to(t, "]");
+}
+
 /* \p{...} at t->at. */
-static void translate_property(translation *t)
+static void translate_property(translation *t, bool inside)
 {
     const char *end = strchr(t->at, '}');
     char name[40];
@@ -109,16 +136,17 @@ static void translate_property(translation *t)
     for (const char *c = from + negated; c < end && length + 1 < sizeof name; c++)
         if (!strchr(" _-", *c)) name[length++] = (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
     name[length] = 0;
-    put(t, t->at, 3);
-    if (negated) puts_to(t, "^");
     from += negated;
+    const char *known = NULL;
     for (size_t i = 0; i < sizeof properties / sizeof *properties; i++)
-        if (strcmp(properties[i].name, name) == 0) {
-            puts_to(t, properties[i].pcre2);
-            from = end;
-            break;
-        }
-    put(t, from, (size_t)(end - from) + 1);
+        if (strcmp(properties[i].name, name) == 0) known = properties[i].pcre2;
+    if (!known) {
+        length = (size_t)(end - from) < sizeof name ? (size_t)(end - from) : sizeof name - 1;
+        memcpy(name, from, length);
+        name[length] = 0;
+        known = name;
+    }
+    put_property(t, known, negated != (t->at[1] == 'P'), inside);
     t->at = end + 1;
 }
 
@@ -127,8 +155,10 @@ static void translate_property(translation *t)
 /* A set of characters, alone or as part of a class. */
 static void put_set(translation *t, const char *set, bool negated, bool inside)
 {
+    static const char *const parts[] = {"L", "M", "Nd"};
     if (!inside) puts_to(t, negated ? "[^" : "[");
     puts_to(t, set);
+    for (size_t i = 0; i < 3 && strcmp(set, WORD) == 0; i++) puts_to(t, new_members_of(parts[i]));
     if (!inside) puts_to(t, "]");
     t->at += 2;
 }
@@ -137,7 +167,7 @@ static void translate_escape(translation *t, bool inside)
 {
     char c = t->at[1], text[3] = {'\\', c, 0};
     if (c == 'p' || c == 'P') {
-        translate_property(t);
+        translate_property(t, inside);
     } else if (c == 'w' || (c == 'W' && !inside)) {
         put_set(t, WORD, c == 'W', inside);
     } else if (c == 's' || (c == 'S' && !inside)) {
@@ -313,10 +343,9 @@ static void translate_atom(translation *t)
 char *attn_pattern_translate(const char *text, const char *file, const char *where,
                              attn_arena *arena, attn_error *err)
 {
-    size_t length = strlen(text), room;
-    /* The longest replacement of two characters is \b's. */
-    if (!attn_mul(length, 4 * sizeof WORD + 40, &room) || !attn_add(room, 16, &room)) room = 0;
-    if (room > (size_t)64 << 10) room = ((size_t)64 << 10) + 8 * length;
+    /* Sets are written out; a pattern that names them a thousand times is refused. */
+    enum { ROOM = 1 << 18 };
+    size_t room = ROOM + 8 * strlen(text);
     translation t = {.at = text, .room = room, .atom = SIZE_MAX};
     t.out = attn_arena_get(arena, room, 1, err);
     if (!t.out) return NULL;

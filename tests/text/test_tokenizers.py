@@ -1,0 +1,138 @@
+"""attn's tokenizers against the `tokenizers` library: ids, offsets in bytes, word, type and sequence ids,
+masks and decoded text, over lines that are hard (lines.py).
+
+    ATTN=build/attn python tests/text/test_tokenizers.py --lines 100000 [FILE...]
+
+compares as many lines with tokenizer.json files of one's own.
+"""
+import argparse
+import json
+import os
+import sys
+import tempfile
+import unittest
+
+import tokenizers
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import compare  # noqa: E402
+import lines as hard  # noqa: E402
+from attn_text import Error, Tokenizer  # noqa: E402
+
+GOLDEN = os.path.join(os.path.dirname(HERE), "golden")
+
+
+def golden_parts():
+    """{name: the text of a tokenizer.json} of make_tokenizers.py."""
+    with open(os.path.join(GOLDEN, "tokenizer/parts.json"), encoding="utf-8") as file:
+        parts = json.load(file)
+    result = {}
+    for name, one in parts["files"].items():
+        one["model"]["vocab"] = one["model"]["vocab"] or parts["vocab"]
+        for key in ("truncation", "padding", "normalizer", "pre_tokenizer", "post_processor", "decoder"):
+            one.setdefault(key, None)
+        result[name] = json.dumps(one, ensure_ascii=False)
+    return result
+
+
+def differences(path, count, seed):
+    """Up to 5 differences over `count` lines; every seventh line has the one before as its pair."""
+    tokenizer, reference = Tokenizer(path), tokenizers.Tokenizer.from_file(path)
+    found, before = [], None
+    for number, line in enumerate(hard.lines(count, seed)):
+        one = compare.difference(tokenizer, reference, line, before if number % 7 == 0 else None)
+        before = line
+        if one:
+            found.append(one)
+            if len(found) == 5:
+                break
+    return found
+
+
+class Lines(unittest.TestCase):
+    def check(self, path, count, seed):
+        self.assertEqual(differences(path, count, seed), [])
+
+    def test_parts(self):
+        for seed, (name, text) in enumerate(golden_parts().items()):
+            if name.startswith(("truncate", "decode_ctc", "decode_bpe", "decode_sequence")):
+                continue  # what the library cannot truncate or decode, it panics at
+            with self.subTest(name), tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+                file.write(text)
+                file.flush()
+                self.check(file.name, 60, seed)
+
+    def test_trained(self):
+        folder = os.path.join(GOLDEN, "tokenizers")
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(".json"):
+                with self.subTest(name):
+                    self.check(os.path.join(folder, name), 500, 7)
+
+    def test_vocab_txt(self):
+        try:
+            from transformers import BertTokenizer
+        except ImportError as error:
+            self.skipTest(f"transformers: {error}")
+        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "##lo", "he", "Straße", "strasse", "東", "a",
+                 "##a", ",", "é", "e"]
+        for config in ({}, {"do_lower_case": False}, {"strip_accents": False}, {"tokenize_chinese_chars": False}):
+            with self.subTest(config), tempfile.TemporaryDirectory() as folder:
+                with open(os.path.join(folder, "vocab.txt"), "w", encoding="utf-8") as file:
+                    file.write("\n".join(words) + "\n")
+                with open(os.path.join(folder, "tokenizer_config.json"), "w", encoding="utf-8") as file:
+                    json.dump({"tokenizer_class": "BertTokenizer", **config}, file)
+                reference = BertTokenizer.from_pretrained(folder)
+                tokenizer = Tokenizer(folder)
+                for role in ("unk", "sep", "pad", "cls", "mask"):
+                    self.assertEqual(tokenizer.special(role), getattr(reference, role + "_token_id"))
+                for text in ("Hello, Straße 東京 é[MASK]a helo", "aaaa Éa", ""):
+                    want = reference(text, "hello")
+                    got = tokenizer.encode(text.encode(), b"hello")
+                    self.assertEqual(got["ids"], want["input_ids"], text)
+                    self.assertEqual(got["type_ids"], want["token_type_ids"], text)
+                    self.assertEqual(tokenizer.encode(text.encode())["ids"], reference(text)["input_ids"])
+
+    def test_added_tokens_decoder(self):
+        parts = golden_parts()
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "tokenizer.json"), "w", encoding="utf-8") as file:
+                file.write(parts["bert_strip"])
+            with open(os.path.join(folder, "special_tokens_map.json"), "w", encoding="utf-8") as file:
+                json.dump({"eos_token": "[SEP]", "pad_token": {"content": "[PAD]"}}, file)
+            with open(os.path.join(folder, "tokenizer_config.json"), "w", encoding="utf-8") as file:
+                json.dump({"bos_token": "<new>", "added_tokens_decoder": {
+                    "100": {"content": "<new>", "special": True, "lstrip": False, "rstrip": False,
+                            "normalized": False, "single_word": False}}}, file)
+            tokenizer = Tokenizer(folder)
+            self.assertEqual([tokenizer.special(role) for role in ("eos", "pad", "cls")], [2, 3, -1])
+            self.assertEqual(tokenizer.special("bos"), tokenizer.id("<new>"))
+            self.assertEqual(tokenizer.encode(b"a<new>")["ids"][-1], tokenizer.id("<new>"))
+
+    def test_missing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with self.assertRaisesRegex(Error, "no tokenizer here"):
+                Tokenizer(folder)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lines", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("files", nargs="*", help="tokenizer.json files; none: the trained ones of tests/golden")
+    options = parser.parse_args()
+    folder = os.path.join(GOLDEN, "tokenizers")
+    files = options.files or [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".json")]
+    bad = 0
+    for path in files:
+        found = differences(path, options.lines, options.seed)
+        print(f"{path}: {options.lines} lines, {'equal' if not found else 'differs'}")
+        for one in found:
+            print("   ", one)
+        bad += len(found)
+    return bad != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main() if len(sys.argv) > 1 and "--lines" in sys.argv else unittest.main())
