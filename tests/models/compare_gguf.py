@@ -3,12 +3,13 @@
     python tests/models/compare_gguf.py SmolLM2-135M-Instruct.Q4_1.gguf [--write FOLDER] [--tokens 64]
 
 Reads the file with the gguf package, gives its values to transformers' LlamaForCausalLM in f32, and compares, for
-ten prompts, every token that PyTorch chooses greedily with the one that attn does. --write keeps the model
+ten prompts, the text that both write greedily, and the logits after each of its tokens. --write keeps the model
 as a folder of Hugging Face. ATTN names the command. Not among the tests: it wants the real file."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def load(path: Path) -> LlamaForCausalLM:
 
 def load_tokenizer(path: Path) -> object:
     """Byte-level BPE by the file's own merges, split as SmolLM2 does."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     reader = gguf.GGUFReader(path)
     get = lambda key: reader.fields["tokenizer.ggml." + key].contents()  # noqa: E731
@@ -64,6 +65,7 @@ def load_tokenizer(path: Path) -> object:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
+    tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 
 
@@ -82,17 +84,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         for prompt in PROMPTS:
             ids = torch.tensor([tokenizer.encode(prompt).ids])
-            whole = model.generate(ids, max_new_tokens=options.tokens, do_sample=False, eos_token_id=None, pad_token_id=0)
+            whole = model.generate(ids, max_new_tokens=options.tokens, do_sample=False, pad_token_id=0)
+            ours = json.loads(attn("generate", options.file, "--raw", "--prompt", prompt, "--max-tokens", options.tokens, "--json"))
+            new = [i for i in whole[0, ids.shape[1]:].tolist() if i != model.config.eos_token_id]
+            same = ours["prompt_ids"] == ids[0].tolist() and [i for i in ours["ids"] if i != model.config.eos_token_id] == new
+            same = same and ours["text"] == tokenizer.decode(new)
+            equal += same
             np.save(f"{folder}/ids.npy", whole[0, :-1].numpy())
             attn("run", options.file, "--in", f"input_ids={folder}/ids.npy", "--out", f"last_hidden_state={folder}/x.npy")
-            ours = torch.from_numpy(np.load(f"{folder}/x.npy")) @ table.T
-            theirs = model(whole[:, :-1]).logits[0]
-            chosen, first = ours.argmax(-1), ids.shape[1] - 1
-            same = bool((chosen[first:] == whole[0, first + 1:]).all())
-            equal += same
-            differences.append(float((ours - theirs).abs().max()))
-            print(f"{'equal' if same else 'DIFFERS'}, logits within {differences[-1]:.2e}: {prompt}", flush=True)
-    print(f"{equal} of {len(PROMPTS)} prompts give the same {options.tokens} tokens; logits within {max(differences):.2e}")
+            logits = torch.from_numpy(np.load(f"{folder}/x.npy")) @ table.T
+            differences.append(float((logits - model(whole[:, :-1]).logits[0]).abs().max()))
+            print(f"{'equal' if same else 'DIFFERS'}, {len(new)} tokens, logits within {differences[-1]:.2e}: {prompt}", flush=True)
+    print(f"{equal} of {len(PROMPTS)} prompts give the same text; logits within {max(differences):.2e}")
 
 
 if __name__ == "__main__":
