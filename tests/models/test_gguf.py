@@ -80,7 +80,9 @@ class Bert(Gguf):
     def test_large_table(self) -> None:
         """Rows of a table that stays where it is mapped."""
         for kind in ("F32", "F16", "Q8_0", "Q4_1"):
-            self.check(self.model(vocab_size=3000), "bert", [kind], ("last_hidden_state",), 5)
+            path = self.check(self.model(vocab_size=3000), "bert", [kind], ("last_hidden_state",), 5)
+            table = next(w for w in json.loads(attn("inspect", path, "--json"))["weights"] if "word_embeddings" in w["name"])
+            self.assertEqual((table["bytes"], table["memory"]), (0, table["file"]))
 
     def test_commands(self) -> None:
         """describe, check, inspect, trace; a folder that holds the file; its own description; kept panels."""
