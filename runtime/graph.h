@@ -59,7 +59,7 @@ typedef struct attn_port {
 typedef struct attn_cache_port {
     const char *name; /* NULL: the model has none */
     size_t symbol;    /* its size is the number of rows that a run appends */
-    size_t max;       /* rows that the model allows */
+    size_t max;       /* rows that the model allows; SIZE_MAX: any number */
 } attn_cache_port;
 
 typedef struct attn_node {

@@ -220,7 +220,7 @@ static attn_status read_cache(attn_builder *b, const cJSON *item)
                                  attn_json_show(&shown, rows));
     if (most) ATTN_TRY(attn_builder_integer(b, place, "max", most, 1, MAX_DIM, &max));
     cache->symbol = (size_t)symbol;
-    cache->max = (size_t)max;
+    cache->max = most ? (size_t)max : SIZE_MAX;
     return copy_name(b, item->string, &cache->name);
 }
 

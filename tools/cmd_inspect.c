@@ -108,19 +108,39 @@ static double plan_flops(const attn_plan *plan)
     return flops;
 }
 
+static const char *shown_layer(const attn_node *node)
+{
+    return node->made_of ? node->made_of : node->layer->name;
+}
+
 static void print_plan(const attn_plan *plan)
 {
     attn_shape_text shape;
     printf("\n%-4s %-24s %-16s %10s  %s\n", "step", "layer", "shape", "Mmul-add", "name");
     for (size_t s = 0; s < plan->steps; s++) {
         const attn_plan_step *step = &plan->step[s];
-        printf("%-4zu %-24s %-16s %10.3f  %s\n", s,
-               step->node->made_of ? step->node->made_of : step->node->layer->name,
+        printf("%-4zu %-24s %-16s %10.3f  %s\n", s, shown_layer(step->node),
                attn_format_shape(&shape, step->out[0].shape.dim, step->out[0].shape.rank),
                step->flops / 1e6, step->node->name);
     }
     printf("\narena %zu bytes, %.3f million multiply-adds (one thread, batch of 1)\n",
            plan->arena_bytes, plan_flops(plan) / 1e6);
+}
+
+/* What a plan would run, where its shapes are open. */
+static void print_nodes(const attn_model *m)
+{
+    printf("\n%-4s %-40s  %s\n", "step", "layer", "name");
+    for (size_t i = 0; i < m->graph.fused_nodes; i++)
+        printf("%-4zu %-40s  %s\n", i, shown_layer(&m->graph.fused[i]), m->graph.fused[i].name);
+}
+
+static void print_cache(const attn_cache_port *cache, const attn_graph *g)
+{
+    if (!cache->name) return;
+    printf("cache        %s, rows of \"%s\"", cache->name, g->symbol[cache->symbol].name);
+    if (cache->max != SIZE_MAX) printf(", at most %zu", cache->max);
+    printf("\n");
 }
 
 static void print_model(const attn_model *m, const attn_plan *plan)
@@ -147,8 +167,12 @@ static void print_model(const attn_model *m, const attn_plan *plan)
     for (size_t i = 0; i < m->graph.states; i++)
         printf("state        %s %s\n", m->graph.state[i].name,
                port_shape(m, &m->graph.state[i], text, sizeof text));
+    print_cache(&m->graph.cache, &m->graph);
     inspect_print_weights(m);
-    if (plan) print_plan(plan);
+    if (plan)
+        print_plan(plan);
+    else
+        print_nodes(m);
 }
 
 static void print_unused(const attn_model *m)
@@ -160,6 +184,16 @@ static void print_unused(const attn_model *m)
             printf("unused       %s %s %s\n", w->name, attn_weight_type(w),
                    attn_format_shape(&shape, w->dim, w->rank));
     }
+}
+
+/* What is known of a step without a plan. */
+static cJSON *node_json(const attn_node *node)
+{
+    cJSON *entry = cJSON_CreateObject();
+    cJSON_AddStringToObject(entry, "node", node->name);
+    cJSON_AddStringToObject(entry, "layer", node->layer->name);
+    if (node->made_of) cJSON_AddStringToObject(entry, "made_of", node->made_of);
+    return entry;
 }
 
 static cJSON *model_json(const attn_model *m, const attn_plan *plan)
@@ -176,13 +210,15 @@ static cJSON *model_json(const attn_model *m, const attn_plan *plan)
     if (plan) {
         cJSON_AddNumberToObject(root, "arena_bytes", (double)plan->arena_bytes);
         cJSON_AddNumberToObject(root, "multiply_adds", plan_flops(plan));
-        cJSON *steps = cJSON_AddArrayToObject(root, "steps");
+    }
+    cJSON *steps = cJSON_AddArrayToObject(root, "steps");
+    for (size_t i = 0; !plan && i < m->graph.fused_nodes; i++)
+        cJSON_AddItemToArray(steps, node_json(&m->graph.fused[i]));
+    if (m->graph.cache.name) cJSON_AddStringToObject(root, "cache", m->graph.cache.name);
+    if (plan) {
         for (size_t s = 0; s < plan->steps; s++) {
             const attn_plan_step *step = &plan->step[s];
-            cJSON *entry = cJSON_CreateObject();
-            cJSON_AddStringToObject(entry, "node", step->node->name);
-            cJSON_AddStringToObject(entry, "layer", step->node->layer->name);
-            if (step->node->made_of) cJSON_AddStringToObject(entry, "made_of", step->node->made_of);
+            cJSON *entry = node_json(step->node);
             cJSON_AddItemToObject(entry, "shape",
                                   cli_shape_json(step->out[0].shape.dim, step->out[0].shape.rank));
             cJSON_AddNumberToObject(entry, "multiply_adds", step->flops);
