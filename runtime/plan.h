@@ -93,6 +93,7 @@ typedef struct attn_plan {
     attn_plan_cache *cache;
     size_t cache_bytes; /* of one item */
     size_t arena_bytes;
+    const char *bound; /* the arena that the steps' operands point into; NULL: none yet */
 } attn_plan;
 
 /* input: [graph->inputs]. The plan's records come from `memory`. */

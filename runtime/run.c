@@ -92,14 +92,25 @@ static void copy_states(attn_session *s, bool into_arena)
     }
 }
 
-static void run_step(attn_session *s, attn_plan_step *step)
+/* Where the operands of all steps lie: once for as long as the arena stays, since between two runs
+ * the weights of a language model push everything else out of the processor's caches. */
+static void bind_steps(attn_session *s)
+{
+    attn_plan *plan = s->plan;
+    if (plan->bound == s->arena) return;
+    for (size_t n = 0; n < plan->steps; n++) {
+        attn_plan_step *step = &plan->step[n];
+        for (size_t i = 0; i < step->node->inputs; i++)
+            step->in[i].data = s->arena + plan->value[step->node->in[i]].offset;
+        for (size_t i = 0; i < step->outputs; i++)
+            step->out[i].data = s->arena + plan->value[step->out_value[i]].offset;
+    }
+    plan->bound = s->arena;
+}
+
+static void run_step(attn_session *s, const attn_plan_step *step)
 {
     const attn_node *node = step->node;
-    const attn_plan_value *value = s->plan->value;
-    for (size_t i = 0; i < node->inputs; i++)
-        step->in[i].data = s->arena + value[node->in[i]].offset;
-    for (size_t i = 0; i < step->outputs; i++)
-        step->out[i].data = s->arena + value[step->out_value[i]].offset;
     attn_run_context c = {.in = step->in,
                           .out = step->out,
                           .outputs = step->outputs,
@@ -131,6 +142,7 @@ attn_status attn_run(attn_session *s, attn_error *err)
     s->ran = false;
     ATTN_TRY(copy_inputs(s, err));
     copy_states(s, true);
+    bind_steps(s);
     for (size_t i = 0; i < s->plan->steps; i++) {
         attn_plan_step *step = &s->plan->step[i];
         double start = s->observer ? seconds_now() : 0;
