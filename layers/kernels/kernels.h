@@ -63,10 +63,43 @@ typedef enum attn_panel_type {
                      * gives the same bits; x comes in quantised rows */
     ATTN_PANEL_I4,  /* groups of ATTN_I4_GROUP elements of a column: integers -7 .. 7 times a scale;
                      * widened to f32 as (float)q * scale */
-    ATTN_PANEL_TYPES,
+    ATTN_PANEL_PACKED,
+    /* Blocks, as GGUF files have them, packed by pack_blocks: groups of a column's elements,
+     * integers times a scale, plus a minimum if there is one. Widened to f32 as
+     * (float)q * scale + minimum, where a product that a minimum is added to must be exact. k is a
+     * multiple of ATTN_ROW_GROUP. */
+    ATTN_PANEL_Q4_0 = ATTN_PANEL_PACKED, /* groups of 32: -8 .. 7; f16 scale */
+    ATTN_PANEL_Q4_1,                     /* 32: 0 .. 15; f16 scale and minimum */
+    ATTN_PANEL_Q4_K,                     /* 32: 0 .. 15; f32 scale and minimum */
+    ATTN_PANEL_Q8_0,                     /* 32: -128 .. 127; f16 scale */
+    ATTN_PANEL_Q5_1,                     /* 32: -128 .. 127; f16 scale and minimum */
+    ATTN_PANEL_Q5_K,                     /* 32: -128 .. 127; f32 scale and minimum */
+    ATTN_PANEL_Q6_K,                     /* 16: -128 .. 127; f32 scale */
+    /* The same panels for x in quantised rows, each group of 32 elements of which are integers
+     * times a scale, too. For each group of the panel, in order:
+     *   sum = fma((float)(integer sum) * scale, scale of x, sum)
+     *   sum = fma(minimum, (float)(sum of the integers of x) * scale of x, sum) */
+    ATTN_PANEL_DOTS,
+    ATTN_PANEL_TYPES = ATTN_PANEL_DOTS + (ATTN_PANEL_DOTS - ATTN_PANEL_PACKED),
 } attn_panel_type;
 
 #define ATTN_I4_GROUP 32
+#define ATTN_ROW_GROUP 32 /* elements of a quantised row that share a scale */
+
+static inline bool attn_is_blocks(attn_panel_type type)
+{
+    return type >= ATTN_PANEL_PACKED;
+}
+/* The type of blocks that takes x in quantised rows. */
+static inline attn_panel_type attn_dot_of_blocks(attn_panel_type type)
+{
+    return (attn_panel_type)(type + (ATTN_PANEL_DOTS - ATTN_PANEL_PACKED));
+}
+/* Elements of a group of blocks. */
+static inline size_t attn_block_group(attn_panel_type type)
+{
+    return type == ATTN_PANEL_Q6_K || type == attn_dot_of_blocks(ATTN_PANEL_Q6_K) ? 16 : 32;
+}
 
 /* y = unary(scale * (x . w) + column_bias + row_bias) + residual
  *   x: [m, k] with row stride ldx
@@ -109,13 +142,18 @@ typedef struct attn_kernels {
      * are all below 2^-100, zero. Every byte of the panels is written. */
     void (*pack)(attn_panel_type type, void *packed, const float *w, size_t k, size_t n,
                  size_t stride_k, size_t stride_n);
+    /* Packs blocks: the integers of column j are q[j * k ...], its scales and minima stand at j * k
+     * / group; f16 ones must be exact as f16. minimum: NULL if the type has none. */
+    void (*pack_blocks)(attn_panel_type type, void *packed, const int8_t *q, const float *scale,
+                        const float *minimum, size_t k, size_t n);
     /* Bytes of a row of x as panels of this type take it, a multiple of 64; 0 if they take x as
      * floats, SIZE_MAX on overflow. k > 0. */
     size_t (*row_bytes)(attn_panel_type type, size_t k);
     /* Makes such a row of x: [k]; row must not overlap x.
      * BF16_DOT: x rounded to nearest even, 0 below 2^-56.
      * I8: q = round(x * 127 / max|x|), and the scale max|x| / 127. A row with NaN or infinity in it
-     * makes NaN. */
+     * makes NaN; one whose values are all below 2^-100, zero.
+     * Dots of blocks: the same for each ATTN_ROW_GROUP elements. */
     void (*quantize)(attn_panel_type type, void *row, const float *x, size_t k);
     /* Serial. A caller splits work by rows of x and by whole panels of w. */
     void (*gemm)(const attn_gemm *g);

@@ -24,6 +24,8 @@
 
 #include "layers/kernels/int8.inc"
 
+#include "layers/kernels/blocks_dot.inc"
+
 #include "layers/kernels/gemv.inc"
 
 #include "layers/kernels/gemm.inc"

@@ -8,8 +8,7 @@
 #define LEVEL avx512bf16
 #define SHARED_BY avx512
 #define LEVEL_BASE attn_kernels_avx512vnni
-#define OWN_TYPE ATTN_PANEL_BF16_DOT
-#define OWN_GEMM bf16_gemm
+#define OWN_GEMM(type) ((type) == ATTN_PANEL_BF16_DOT ? bf16_gemm : NULL)
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
 #include "layers/kernels/narrow.h"

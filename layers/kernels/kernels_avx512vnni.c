@@ -7,8 +7,8 @@
 #define LEVEL avx512vnni
 #define SHARED_BY avx512
 #define LEVEL_BASE attn_kernels_avx512
-#define OWN_TYPE ATTN_PANEL_I8
-#define OWN_GEMM i8_gemm
+#define OWN_GEMM(type)                                                                             \
+    ((type) == ATTN_PANEL_I8 ? i8_gemm : (type) >= ATTN_PANEL_DOTS ? blocks_gemm : NULL)
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
 #include "layers/kernels/narrow.h"
@@ -24,6 +24,8 @@
 #include "layers/kernels/rows.inc"
 
 #include "layers/kernels/int8.inc"
+
+#include "layers/kernels/blocks_dot.inc"
 
 #include "layers/kernels/over.inc"
 

@@ -43,6 +43,29 @@ VEC_INLINE void v_load_i4(const uint8_t *p, V *low, V *high)
     *high = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(a, 4), eight));
 }
 
+VEC_INLINE V v_numbers(int zero)
+{
+    return v_set((float)zero);
+}
+VEC_INLINE V v_nibble(VI a, int i, V numbers)
+{
+    __m256i n = _mm256_and_si256(_mm256_srli_epi32(a, 4 * i), _mm256_set1_epi32(15));
+    return v_sub(_mm256_cvtepi32_ps(n), numbers);
+}
+VEC_INLINE V v_byte(VI a, int i)
+{
+    __m256i n = _mm256_and_si256(_mm256_srli_epi32(a, 8 * i), _mm256_set1_epi32(255));
+    return v_sub(_mm256_cvtepi32_ps(n), v_set(128));
+}
+
+VEC_INLINE VW vw_even(const void *p)
+{
+    return _mm256_and_si256(_mm256_loadu_si256(p), _mm256_set1_epi32(0x00ff00ff));
+}
+VEC_INLINE VW vw_odd(const void *p)
+{
+    return _mm256_srli_epi16(_mm256_loadu_si256(p), 8);
+}
 VEC_INLINE VW vw_load(const int8_t *p)
 {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
@@ -70,9 +93,22 @@ VEC_INLINE VI vi_zero(void)
 {
     return _mm256_setzero_si256();
 }
+VEC_INLINE VI vi_set(int32_t a)
+{
+    return _mm256_set1_epi32(a);
+}
 VEC_INLINE VI vi_load(const int32_t *p)
 {
     return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+VEC_INLINE void vi_store(int32_t *p, VI a)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, a);
+}
+/* The low half of each byte, or the high one if shift is 4. */
+VEC_INLINE VI vi_halves(VI a, const int shift)
+{
+    return _mm256_and_si256(_mm256_srli_epi32(a, shift), _mm256_set1_epi32(0x0f0f0f0f));
 }
 VEC_INLINE VI vi_sub(VI a, VI b)
 {

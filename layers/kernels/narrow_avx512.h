@@ -39,6 +39,29 @@ VEC_INLINE void v_load_i4(const uint8_t *p, V *low, V *high)
     *low = _mm512_permutexvar_ps(a, number); /* by the low 4 bits */
     *high = _mm512_permutexvar_ps(_mm512_srli_epi32(a, 4), number);
 }
+VEC_INLINE V v_numbers(int zero)
+{
+    V number = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return v_sub(number, v_set((float)zero));
+}
+VEC_INLINE V v_nibble(VI a, int i, V numbers)
+{
+    return _mm512_permutexvar_ps(_mm512_srli_epi32(a, 4 * i), numbers); /* by the low 4 bits */
+}
+/* The byte becomes one of a float from 2^15 on, which ends with units of 2^-8. */
+VEC_INLINE V v_byte(VI a, int i)
+{
+#ifdef ATTN_EMULATE
+    __m512i n = _mm512_and_si512(_mm512_srli_epi32(a, 8 * i), _mm512_set1_epi32(255));
+    return v_sub(_mm512_cvtepi32_ps(n), v_set(128));
+#else
+    __m512i from =
+        _mm512_add_epi8(_mm512_set4_epi32(12 << 8, 8 << 8, 4 << 8, 0), _mm512_set1_epi32(i << 8));
+    __m512i to = _mm512_castps_si512(v_set(0x1p15f));
+    to = _mm512_mask_shuffle_epi8(to, 0x2222222222222222u, a, from);
+    return v_sub(_mm512_castsi512_ps(to), v_set(0x1p15f + 128));
+#endif
+}
 VEC_INLINE VW vw_set(const void *p)
 {
     int32_t group;
@@ -54,9 +77,9 @@ VEC_INLINE __m512i v_to_q(V t)
 #ifdef VEC_VNNI
 #define I8_GROUP 4
 #define I8_OFFSET 128
-VEC_INLINE VW vw_load(const int8_t *p)
+VEC_INLINE VW vw_load(const void *p)
 {
-    return _mm512_loadu_si512((const void *)p);
+    return _mm512_loadu_si512(p);
 }
 VEC_INLINE VI vi_dot(VI a, VW x, VW w)
 {
@@ -75,6 +98,14 @@ VEC_INLINE void v_store_q(void *p, V t)
 #else
 #define I8_GROUP 2
 #define I8_OFFSET 0
+VEC_INLINE VW vw_even(const void *p)
+{
+    return _mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(0x00ff00ff));
+}
+VEC_INLINE VW vw_odd(const void *p)
+{
+    return _mm512_srli_epi16(_mm512_loadu_si512(p), 8);
+}
 VEC_INLINE VW vw_load(const int8_t *p)
 {
     return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)p));
@@ -124,9 +155,22 @@ VEC_INLINE VI vi_zero(void)
 {
     return _mm512_setzero_si512();
 }
+VEC_INLINE VI vi_set(int32_t a)
+{
+    return _mm512_set1_epi32(a);
+}
 VEC_INLINE VI vi_load(const int32_t *p)
 {
     return _mm512_loadu_si512((const void *)p);
+}
+VEC_INLINE void vi_store(int32_t *p, VI a)
+{
+    _mm512_storeu_si512((void *)p, a);
+}
+/* The low half of each byte, or the high one if shift is 4. */
+VEC_INLINE VI vi_halves(VI a, const int shift)
+{
+    return _mm512_and_si512(_mm512_srli_epi32(a, (unsigned)shift), _mm512_set1_epi32(0x0f0f0f0f));
 }
 VEC_INLINE VI vi_sub(VI a, VI b)
 {

@@ -43,6 +43,30 @@ VEC_INLINE void v_load_i4(const uint8_t *p, V *low, V *high)
     *high = vcvtq_f32_s32(vmovl_s16(vsub_s16(b, vdup_n_s16(8))));
 }
 
+VEC_INLINE V v_numbers(int zero)
+{
+    return v_set((float)zero);
+}
+VEC_INLINE V v_nibble(VI a, int i, V numbers)
+{
+    uint32x4_t n = vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-4 * i));
+    return v_sub(vcvtq_f32_u32(vandq_u32(n, vdupq_n_u32(15))), numbers);
+}
+VEC_INLINE V v_byte(VI a, int i)
+{
+    uint32x4_t n = vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-8 * i));
+    return v_sub(vcvtq_f32_u32(vandq_u32(n, vdupq_n_u32(255))), v_set(128));
+}
+
+VEC_INLINE VW vw_even(const void *p)
+{
+    uint16x8_t a = vreinterpretq_u16_u8(vld1q_u8(p));
+    return vreinterpretq_s16_u16(vandq_u16(a, vdupq_n_u16(255)));
+}
+VEC_INLINE VW vw_odd(const void *p)
+{
+    return vreinterpretq_s16_u16(vshrq_n_u16(vreinterpretq_u16_u8(vld1q_u8(p)), 8));
+}
 VEC_INLINE VW vw_load(const int8_t *p)
 {
     return vmovl_s8(vld1_s8(p));
@@ -68,9 +92,23 @@ VEC_INLINE VI vi_zero(void)
 {
     return vdupq_n_s32(0);
 }
+VEC_INLINE VI vi_set(int32_t a)
+{
+    return vdupq_n_s32(a);
+}
 VEC_INLINE VI vi_load(const int32_t *p)
 {
     return vld1q_s32(p);
+}
+VEC_INLINE void vi_store(int32_t *p, VI a)
+{
+    vst1q_s32(p, a);
+}
+/* The low half of each byte, or the high one if shift is 4. */
+VEC_INLINE VI vi_halves(VI a, const int shift)
+{
+    uint32x4_t u = vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-shift));
+    return vreinterpretq_s32_u32(vandq_u32(u, vdupq_n_u32(0x0f0f0f0f)));
 }
 VEC_INLINE VI vi_sub(VI a, VI b)
 {

@@ -41,6 +41,29 @@ VEC_INLINE void v_load_i4(const uint8_t *p, V *low, V *high)
     *high = (float)((*p >> 4) - 8);
 }
 
+VEC_INLINE V v_numbers(int zero)
+{
+    return (float)zero;
+}
+VEC_INLINE V v_nibble(VI a, int i, V numbers)
+{
+    return (float)((uint32_t)a >> 4 * i & 15) - numbers;
+}
+VEC_INLINE V v_byte(VI a, int i)
+{
+    return (float)((int32_t)((uint32_t)a >> 8 * i & 255) - 128);
+}
+
+VEC_INLINE VW vw_even(const void *p)
+{
+    const uint8_t *u = p;
+    return (VW){{u[0], u[2]}};
+}
+VEC_INLINE VW vw_odd(const void *p)
+{
+    const uint8_t *u = p;
+    return (VW){{u[1], u[3]}};
+}
 VEC_INLINE VW vw_load(const int8_t *p)
 {
     return (VW){{p[0], p[1]}};
@@ -64,9 +87,22 @@ VEC_INLINE VI vi_zero(void)
 {
     return 0;
 }
+VEC_INLINE VI vi_set(int32_t a)
+{
+    return a;
+}
 VEC_INLINE VI vi_load(const int32_t *p)
 {
     return *p;
+}
+VEC_INLINE void vi_store(int32_t *p, VI a)
+{
+    *p = a;
+}
+/* The low half of each byte, or the high one if shift is 4. */
+VEC_INLINE VI vi_halves(VI a, const int shift)
+{
+    return (int32_t)((uint32_t)a >> shift & 0x0f0f0f0fu);
 }
 VEC_INLINE VI vi_sub(VI a, VI b)
 {

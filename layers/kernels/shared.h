@@ -35,4 +35,7 @@ void SHARED(finish)(const attn_gemm *g, float *tile, size_t row, size_t rows, si
 void SHARED(pack_f32)(float *panel, const float *w, size_t k, size_t columns, size_t stride_k,
                       size_t stride_n);
 
+void SHARED(pack_blocks)(attn_panel_type type, void *packed, const int8_t *q, const float *scale,
+                         const float *minimum, size_t k, size_t n);
+
 #endif

@@ -157,7 +157,7 @@ static void reference(const attn_gemm *g, const float *scale)
 
 /* ---- the tests --------------------------------------------------------------------------- */
 
-static const char *const types[ATTN_PANEL_TYPES] = {"f32", "bf16", "bf16_dot", "f16", "i8", "i4"};
+static const char *const types[ATTN_PANEL_PACKED] = {"f32", "bf16", "bf16_dot", "f16", "i8", "i4"};
 
 /* In mem[1], whose guards are checked. */
 static char *quantised_rows(const attn_kernels *kernels, attn_panel_type type, size_t m, size_t k,
@@ -260,7 +260,7 @@ static void test_products(void **state)
                                 47, 48, 63, 64, 65, 95, 97, 127, 128, 130, 149};
     static const size_t ks[] = {1, 2, 3, 4, 5, 31, 32, 33, 64, 65};
     static const size_t long_ks[] = {127, 255, 256, 257, 300, 511, 512, 513, 600};
-    for (int t = 0; t < ATTN_PANEL_TYPES; t++) {
+    for (int t = 0; t < ATTN_PANEL_PACKED; t++) {
         attn_panel_type type = (attn_panel_type)t;
         for (size_t m = 1; m <= 29; m++)
             for (size_t i = 0; i < 6; i++)
@@ -281,7 +281,7 @@ static void test_products(void **state)
 static void test_options(void **state)
 {
     (void)state;
-    for (int t = 0; t < ATTN_PANEL_TYPES; t++)
+    for (int t = 0; t < ATTN_PANEL_PACKED; t++)
         for (unsigned options = 0; options < OPTIONS; options++)
             for (int op = 0; op < ATTN_UNARY_COUNT; op++)
                 check_product((attn_panel_type)t, 1 + draw() % 15, 1 + draw() % 70, 1 + draw() % 40,
@@ -298,7 +298,7 @@ static void test_rows_alone(void **state)
     draw_values(w, K * N, ORDINARY);
     FOR_LEVELS(kernels)
     {
-        for (int t = 0; t < ATTN_PANEL_TYPES; t++) {
+        for (int t = 0; t < ATTN_PANEL_PACKED; t++) {
             attn_panel_type type = (attn_panel_type)t;
             size_t bytes = 0, row = kernels->row_bytes(type, K);
             assert_true(attn_packed_bytes(kernels, type, K, N, &bytes));
@@ -336,7 +336,7 @@ static void test_again(void **state)
     enum { K = 70, N = 40 };
     static const int kinds[] = {ORDINARY, ANY_BITS};
     float scale[N];
-    for (int type = ATTN_PANEL_BF16; type < ATTN_PANEL_TYPES; type++) {
+    for (int type = ATTN_PANEL_BF16; type < ATTN_PANEL_PACKED; type++) {
         for (unsigned round = 0; round < 40; round++) {
             draw_values(w, K * N, kinds[round % 2]);
             for (size_t i = 0; i < K * N && round % 2; i++)
@@ -362,7 +362,7 @@ static void test_sizes(void **state)
     (void)state;
     FOR_LEVELS(kernels)
     {
-        for (int type = 0; type < ATTN_PANEL_TYPES; type++) {
+        for (int type = 0; type < ATTN_PANEL_PACKED; type++) {
             assert_int_equal(kernels->panel_bytes((attn_panel_type)type, SIZE_MAX), 0);
             assert_true(kernels->panel_bytes((attn_panel_type)type, 1000) > 0);
         }
