@@ -52,6 +52,9 @@ typedef struct attn_blocks {
     attn_block_kind kind;
     const char *name;       /* "Q4_0" */
     size_t elements, bytes; /* of a block */
+    attn_panel_type panel;  /* what takes the integers as they are; F32: none does */
+    /* One block, as attn_blocks_split has it; or, if no panels take it, as floats. */
+    void (*split)(const unsigned char *block, int8_t *q, float *scale, float *minimum);
     void (*widen)(const unsigned char *block, float *to);
 } attn_blocks;
 
@@ -59,6 +62,11 @@ extern const attn_blocks attn_block_types[ATTN_BLOCK_KINDS];
 
 /* attn_weight_to_f32 of a tensor in blocks. */
 void attn_blocks_to_f32(const attn_weight *weight, size_t first, size_t count, float *to);
+
+/* The same as integers, and a scale and a minimum for each group of blocks->panel; minimum: room
+ * for as many, whether or not the kind has them. Whole blocks, of a kind that has panels. */
+void attn_blocks_split(const attn_weight *weight, size_t first, size_t count, int8_t *q,
+                       float *scale, float *minimum);
 
 /* ---- metadata ----------------------------------------------------------------------------- */
 

@@ -11,60 +11,61 @@ static float half(const unsigned char *at)
     return value;
 }
 
+/* Blocks as integers with a scale and a minimum for each group; minimum is written to only where
+ * the kind has them. */
+
 /* ---- 32 elements: the low halves of all bytes, then the high ones -----------------------------
  */
 
-static void widen_q4_0(const unsigned char *block, float *to)
+static void halves(const unsigned char *bytes, int less, int8_t *q)
 {
-    const unsigned char *q = block + 2;
-    float d = half(block);
     for (int j = 0; j < 16; j++) {
-        to[j] = d * (float)((q[j] & 15) - 8);
-        to[j + 16] = d * (float)((q[j] >> 4) - 8);
+        q[j] = (int8_t)((bytes[j] & 15) - less);
+        q[j + 16] = (int8_t)((bytes[j] >> 4) - less);
     }
 }
 
-static void widen_q4_1(const unsigned char *block, float *to)
+/* The fifth bits. */
+static void add_fifth(const unsigned char *h, int8_t *q)
 {
-    const unsigned char *q = block + 4;
-    float d = half(block), m = half(block + 2);
-    for (int j = 0; j < 16; j++) {
-        to[j] = d * (float)(q[j] & 15) + m;
-        to[j + 16] = d * (float)(q[j] >> 4) + m;
-    }
+    for (int j = 0; j < 32; j++) q[j] = (int8_t)(q[j] + ((h[j / 8] >> j % 8 & 1) << 4));
 }
 
-/* The fifth bit of element j, as 16 or 0. */
-static int fifth(const unsigned char *h, int j)
+static void split_q4_0(const unsigned char *block, int8_t *q, float *scale, float *minimum)
 {
-    return (h[j / 8] >> j % 8 & 1) << 4;
+    (void)minimum;
+    *scale = half(block);
+    halves(block + 2, 8, q);
 }
 
-static void widen_q5_0(const unsigned char *block, float *to)
+static void split_q4_1(const unsigned char *block, int8_t *q, float *scale, float *minimum)
 {
-    const unsigned char *h = block + 2, *q = block + 6;
-    float d = half(block);
-    for (int j = 0; j < 16; j++) {
-        to[j] = d * (float)(((q[j] & 15) | fifth(h, j)) - 16);
-        to[j + 16] = d * (float)((q[j] >> 4 | fifth(h, j + 16)) - 16);
-    }
+    *scale = half(block);
+    *minimum = half(block + 2);
+    halves(block + 4, 0, q);
 }
 
-static void widen_q5_1(const unsigned char *block, float *to)
+static void split_q5_0(const unsigned char *block, int8_t *q, float *scale, float *minimum)
 {
-    const unsigned char *h = block + 4, *q = block + 8;
-    float d = half(block), m = half(block + 2);
-    for (int j = 0; j < 16; j++) {
-        to[j] = d * (float)((q[j] & 15) | fifth(h, j)) + m;
-        to[j + 16] = d * (float)(q[j] >> 4 | fifth(h, j + 16)) + m;
-    }
+    (void)minimum;
+    *scale = half(block);
+    halves(block + 6, 16, q);
+    add_fifth(block + 2, q);
 }
 
-static void widen_q8_0(const unsigned char *block, float *to)
+static void split_q5_1(const unsigned char *block, int8_t *q, float *scale, float *minimum)
 {
-    const signed char *q = (const signed char *)block + 2;
-    float d = half(block);
-    for (int j = 0; j < 32; j++) to[j] = (float)q[j] * d;
+    *scale = half(block);
+    *minimum = half(block + 2);
+    halves(block + 8, 0, q);
+    add_fifth(block + 4, q);
+}
+
+static void split_q8_0(const unsigned char *block, int8_t *q, float *scale, float *minimum)
+{
+    (void)minimum;
+    *scale = half(block);
+    memcpy(q, block + 2, 32);
 }
 
 /* ---- 256 elements ------------------------------------------------------------------------- */
@@ -114,60 +115,94 @@ static void scale_and_minimum(const unsigned char *s, int g, int *scale, int *mi
 }
 
 /* h: NULL, or the fifth bits: bit g of h[j] belongs to element j of group g. */
-static void widen_groups(const unsigned char *block, const unsigned char *h, const unsigned char *q,
-                         float *to)
+static void split_groups(const unsigned char *block, const unsigned char *h,
+                         const unsigned char *from, int8_t *q, float *scale, float *minimum)
 {
     float d = half(block), m = half(block + 2);
     for (int g = 0; g < 8; g++) {
-        int scale, minimum;
-        scale_and_minimum(block + 4, g, &scale, &minimum);
-        float ds = d * (float)scale, dm = m * (float)minimum;
+        int times, less;
+        scale_and_minimum(block + 4, g, &times, &less);
+        scale[g] = d * (float)times;
+        minimum[g] = -(m * (float)less);
         for (int j = 0; j < 32; j++) {
-            int value = q[g / 2 * 32 + j] >> g % 2 * 4 & 15;
+            int value = from[g / 2 * 32 + j] >> g % 2 * 4 & 15;
             if (h) value |= (h[j] >> g & 1) << 4;
-            to[g * 32 + j] = ds * (float)value - dm;
+            q[g * 32 + j] = (int8_t)value;
         }
     }
 }
 
-static void widen_q4_k(const unsigned char *block, float *to)
+static void split_q4_k(const unsigned char *block, int8_t *q, float *scale, float *minimum)
 {
-    widen_groups(block, NULL, block + 16, to);
+    split_groups(block, NULL, block + 16, q, scale, minimum);
 }
 
-static void widen_q5_k(const unsigned char *block, float *to)
+static void split_q5_k(const unsigned char *block, int8_t *q, float *scale, float *minimum)
 {
-    widen_groups(block, block + 16, block + 48, to);
+    split_groups(block, block + 16, block + 48, q, scale, minimum);
 }
 
-static void widen_q6_k(const unsigned char *block, float *to)
+static void split_q6_k(const unsigned char *block, int8_t *q, float *scale, float *minimum)
 {
     const unsigned char *l = block, *h = block + 128;
     const signed char *s = (const signed char *)block + 192;
     float d = half(block + 208);
-    for (int g = 0; g < 16; g++) {
-        float ds = d * (float)s[g];
-        for (int e = g * 16; e < g * 16 + 16; e++) {
-            int low = l[e / 128 * 64 + e % 64] >> e % 128 / 64 * 4 & 15;
-            to[e] = ds * (float)((low | two_bits(h, e) << 4) - 32);
-        }
+    (void)minimum;
+    for (int g = 0; g < 16; g++) scale[g] = d * (float)s[g];
+    for (int e = 0; e < 256; e++) {
+        int low = l[e / 128 * 64 + e % 64] >> e % 128 / 64 * 4 & 15;
+        q[e] = (int8_t)((low | two_bits(h, e) << 4) - 32);
     }
 }
 
 /* ---- any range ------------------------------------------------------------------------------ */
 
 const attn_blocks attn_block_types[ATTN_BLOCK_KINDS] = {
-    {ATTN_BLOCK_Q4_0, "Q4_0", 32, 18, widen_q4_0},
-    {ATTN_BLOCK_Q4_1, "Q4_1", 32, 20, widen_q4_1},
-    {ATTN_BLOCK_Q5_0, "Q5_0", 32, 22, widen_q5_0},
-    {ATTN_BLOCK_Q5_1, "Q5_1", 32, 24, widen_q5_1},
-    {ATTN_BLOCK_Q8_0, "Q8_0", 32, 34, widen_q8_0},
-    {ATTN_BLOCK_Q2_K, "Q2_K", 256, 84, widen_q2_k},
-    {ATTN_BLOCK_Q3_K, "Q3_K", 256, 110, widen_q3_k},
-    {ATTN_BLOCK_Q4_K, "Q4_K", 256, 144, widen_q4_k},
-    {ATTN_BLOCK_Q5_K, "Q5_K", 256, 176, widen_q5_k},
-    {ATTN_BLOCK_Q6_K, "Q6_K", 256, 210, widen_q6_k},
+    {ATTN_BLOCK_Q4_0, "Q4_0", 32, 18, ATTN_PANEL_Q4_0, split_q4_0, NULL},
+    {ATTN_BLOCK_Q4_1, "Q4_1", 32, 20, ATTN_PANEL_Q4_1, split_q4_1, NULL},
+    {ATTN_BLOCK_Q5_0, "Q5_0", 32, 22, ATTN_PANEL_Q8_0, split_q5_0, NULL},
+    {ATTN_BLOCK_Q5_1, "Q5_1", 32, 24, ATTN_PANEL_Q5_1, split_q5_1, NULL},
+    {ATTN_BLOCK_Q8_0, "Q8_0", 32, 34, ATTN_PANEL_Q8_0, split_q8_0, NULL},
+    {ATTN_BLOCK_Q2_K, "Q2_K", 256, 84, ATTN_PANEL_F32, NULL, widen_q2_k},
+    {ATTN_BLOCK_Q3_K, "Q3_K", 256, 110, ATTN_PANEL_F32, NULL, widen_q3_k},
+    {ATTN_BLOCK_Q4_K, "Q4_K", 256, 144, ATTN_PANEL_Q4_K, split_q4_k, NULL},
+    {ATTN_BLOCK_Q5_K, "Q5_K", 256, 176, ATTN_PANEL_Q5_K, split_q5_k, NULL},
+    {ATTN_BLOCK_Q6_K, "Q6_K", 256, 210, ATTN_PANEL_Q6_K, split_q6_k, NULL},
 };
+
+static bool has_minimum(attn_panel_type panel)
+{
+    return panel != ATTN_PANEL_Q4_0 && panel != ATTN_PANEL_Q8_0 && panel != ATTN_PANEL_Q6_K;
+}
+
+static void widen(const attn_blocks *b, const unsigned char *block, float *to)
+{
+    int8_t q[ATTN_BLOCK_MAX];
+    float scale[ATTN_BLOCK_MAX / 16], minimum[ATTN_BLOCK_MAX / 16];
+    if (b->widen) {
+        b->widen(block, to);
+        return;
+    }
+    size_t group = attn_block_group(b->panel);
+    b->split(block, q, scale, minimum);
+    for (size_t i = 0; i < b->elements; i++) to[i] = scale[i / group] * (float)q[i];
+    for (size_t i = 0; has_minimum(b->panel) && i < b->elements; i++) to[i] += minimum[i / group];
+}
+
+void attn_blocks_split(const attn_weight *weight, size_t first, size_t count, int8_t *q,
+                       float *scale, float *minimum)
+{
+    const attn_blocks *b = weight->blocks;
+    const unsigned char *block = (const unsigned char *)weight->data;
+    size_t groups = b->elements / attn_block_group(b->panel);
+    block += first / b->elements * b->bytes;
+    for (; count; count -= b->elements, block += b->bytes) {
+        b->split(block, q, scale, minimum);
+        q += b->elements;
+        scale += groups;
+        minimum += groups;
+    }
+}
 
 void attn_blocks_to_f32(const attn_weight *weight, size_t first, size_t count, float *to)
 {
@@ -178,9 +213,9 @@ void attn_blocks_to_f32(const attn_weight *weight, size_t first, size_t count, f
         const unsigned char *block =
             (const unsigned char *)weight->data + first / b->elements * b->bytes;
         if (part == b->elements) {
-            b->widen(block, to);
+            widen(b, block, to);
         } else {
-            b->widen(block, values);
+            widen(b, block, values);
             memcpy(to, values + at, part * sizeof *to);
         }
         first += part;

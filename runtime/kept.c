@@ -44,6 +44,21 @@ static uint64_t hash_text(uint64_t seed, const char *text)
     return attn_hash(seed, text, strlen(text));
 }
 
+/* packed: room for a panel. */
+static uint64_t hash_blocks(const attn_kernels *kernels, uint64_t hash, unsigned char *packed)
+{
+    enum { K = 64, COLUMNS = 3 };
+    int8_t q[K * COLUMNS];
+    float scale[K / 16 * COLUMNS];
+    for (int i = 0; i < K * COLUMNS; i++) q[i] = (int8_t)(i * 7 % 16);
+    for (int i = 0; i < K / 16 * COLUMNS; i++) scale[i] = (float)(i + 1);
+    for (int type = ATTN_PANEL_PACKED; type < ATTN_PANEL_DOTS; type++) {
+        kernels->pack_blocks((attn_panel_type)type, packed, q, scale, scale, K, COLUMNS);
+        hash = attn_hash(hash, packed, kernels->panel_bytes((attn_panel_type)type, K));
+    }
+    return hash;
+}
+
 /* The layout of panels, whatever it is, as it shows in a matrix of each type. */
 static uint64_t hash_packing(const attn_kernels *kernels)
 {
@@ -53,14 +68,14 @@ static uint64_t hash_packing(const attn_kernels *kernels)
     _Alignas(64) unsigned char packed[ROOM];
     uint64_t hash = kernels->panel;
     for (size_t i = 0; i < columns * K; i++) w[i] = (float)((int)(i * 37 % 101) - 50) / 64;
-    for (int type = 0; type < ATTN_PANEL_TYPES; type++) {
+    for (int type = 0; type < ATTN_PANEL_PACKED; type++) {
         size_t bytes = kernels->panel_bytes((attn_panel_type)type, K);
         if (bytes > ROOM) continue;
         memset(packed, 0, bytes);
         kernels->pack((attn_panel_type)type, packed, w, K, columns, 1, K);
         hash = attn_hash(hash, packed, bytes);
     }
-    return hash;
+    return hash_blocks(kernels, hash, packed);
 }
 
 static uint64_t hash_weights(const attn_weights *w)

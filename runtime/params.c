@@ -1,5 +1,7 @@
 #include "runtime/params.h"
 
+#include "runtime/gguf.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,6 +76,15 @@ static attn_panel_type type_of_file(const attn_param *p)
     }
 }
 
+/* Blocks of a file as they are, if this use has whole rows of them; F32 if not. */
+static attn_panel_type type_of_blocks(const attn_param *p, const attn_kernels *kernels)
+{
+    const attn_blocks *b = p->source->blocks;
+    bool rows = b && !p->k_is_row && p->k == p->source->dim[p->source->rank - 1];
+    bool whole = rows && p->k && p->first % p->k == 0 && p->k % b->elements == 0;
+    return whole && kernels->panel_bytes(b->panel, p->k) ? b->panel : ATTN_PANEL_F32;
+}
+
 attn_panel_type attn_params_type(attn_precision precision)
 {
     static const attn_panel_type types[] = {
@@ -89,6 +100,9 @@ static attn_panel_type choose(const attn_param *p, attn_precision precision,
 {
     attn_panel_type type =
         precision == ATTN_AS_FILE ? type_of_file(p) : attn_params_type(precision);
+    attn_panel_type blocks = type_of_blocks(p, kernels);
+    if (blocks != ATTN_PANEL_F32 && precision == ATTN_AS_FILE) return blocks;
+    if (blocks != ATTN_PANEL_F32 && precision == ATTN_IN_INT8) return attn_dot_of_blocks(blocks);
     /* A column longer than the integers' sums can hold stays f32. */
     return kernels->panel_bytes(type, p->k) ? type : ATTN_PANEL_F32;
 }

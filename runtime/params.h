@@ -25,8 +25,8 @@ typedef struct attn_params {
 attn_panel_type attn_params_type(attn_precision precision);
 
 /* Sets the type of every matrix: what `precision` asks for, or, as the file says, the narrowest
- * that gives the bits of f32 on the file's values. Before shapes are inferred: scratch depends on
- * it. */
+ * that gives the bits of f32 on the file's values. Blocks of a GGUF file stay what they are in
+ * int8, too: x is quantised in groups then. Before shapes are inferred: scratch depends on it. */
 void attn_params_choose(const attn_graph *graph, attn_precision precision,
                         const attn_kernels *kernels);
 

@@ -2,6 +2,8 @@
  * and what has been read of the file is let go. Each panel stands for itself, so the result depends
  * neither on the tasks nor on the threads. */
 #include "runtime/params.h"
+
+#include "runtime/gguf.h"
 #include "runtime/threads.h"
 
 #include <stdlib.h>
@@ -30,12 +32,26 @@ static bool is_readable(const attn_weight *w)
     return w->dtype == ATTN_F32 && (uintptr_t)w->data % sizeof(float) == 0;
 }
 
+static void pack_blocks(const filler *f, const attn_param *p, size_t j, size_t columns, char *to,
+                        float *temporary)
+{
+    size_t count = columns * p->k, groups = count / attn_block_group(p->type);
+    float *minimum = temporary + groups;
+    int8_t *q = (int8_t *)(minimum + groups); /* 1.5 bytes an element, where there is room for 4 */
+    attn_blocks_split(p->source, p->first + j * p->k, count, q, temporary, minimum);
+    f->kernels->pack_blocks(p->type, to, q, temporary, minimum, p->k, columns);
+}
+
 static void pack_panel(const filler *f, const attn_param *p, size_t j, char *to, float *temporary)
 {
     size_t columns = p->n - j < f->kernels->panel ? p->n - j : f->kernels->panel;
     size_t row = p->source->dim[p->source->rank - 1];
     size_t first = p->first + (p->k_is_row ? j : j * p->k);
     const float *w = temporary;
+    if (attn_is_blocks(p->type)) {
+        pack_blocks(f, p, j, columns, to, temporary);
+        return;
+    }
     size_t stride_k = p->k_is_row ? columns : 1, stride_n = p->k_is_row ? 1 : p->k;
     if (is_readable(p->source)) {
         w = (const float *)p->source->data + first;

@@ -19,11 +19,12 @@ bool inspect_is_used(const attn_model *m, const attn_weight *w)
 
 static const char *memory_type(const attn_param *p)
 {
-    static const char *const names[ATTN_PANEL_TYPES] = {
+    static const char *const names[ATTN_PANEL_PACKED] = {
         [ATTN_PANEL_F32] = "f32", [ATTN_PANEL_BF16] = "bf16", [ATTN_PANEL_BF16_DOT] = "bf16",
         [ATTN_PANEL_F16] = "f16", [ATTN_PANEL_I8] = "int8",   [ATTN_PANEL_I4] = "int4",
     };
     if (p->form == ATTN_ROWS && attn_param_in_place(p)) return attn_weight_type(p->source);
+    if (p->form == ATTN_PANELS && attn_is_blocks(p->type)) return "blocks";
     return p->form == ATTN_PANELS ? names[p->type] : "f32";
 }
 

@@ -1,7 +1,9 @@
 /* The matrix product by shape and panel type, beside oneDNN (packed weights) and OpenBLAS.
  *
- *     bench_gemm [--type f32|bf16|bf16_dot|f16|i8|i4]... [--shape M,N,K]... [--threads 1,2]
+ *     bench_gemm [--type TYPE]... [--shape M,N,K]... [--threads 1,2]
  *                [--rounds N] [--cold | --hot]
+ * TYPE: f32, bf16, bf16_dot, f16, i8, i4; q4_0, q8_0 and the other blocks, q4_0_dot ... (K: a
+ * multiple of 32).
  *
  * All run in turn, in every round; the figures are medians over the rounds (least-most). Up to 16
  * rows of x (or with --cold; --hot: never) each call takes other weights, all of them larger than
@@ -32,8 +34,26 @@ enum { MAX_ROUNDS = 101, MAX_SHAPES = 128, MAX_THREADS = 8 };
 enum { ATTN, DNNL, OPENBLAS, PEERS };
 
 static const char *const type_names[ATTN_PANEL_TYPES] = {
-    [ATTN_PANEL_F32] = "f32", [ATTN_PANEL_BF16] = "bf16", [ATTN_PANEL_BF16_DOT] = "bf16_dot",
-    [ATTN_PANEL_F16] = "f16", [ATTN_PANEL_I8] = "i8",     [ATTN_PANEL_I4] = "i4",
+    [ATTN_PANEL_F32] = "f32",
+    [ATTN_PANEL_BF16] = "bf16",
+    [ATTN_PANEL_BF16_DOT] = "bf16_dot",
+    [ATTN_PANEL_F16] = "f16",
+    [ATTN_PANEL_I8] = "i8",
+    [ATTN_PANEL_I4] = "i4",
+    [ATTN_PANEL_Q4_0] = "q4_0",
+    "q4_1",
+    "q4_k",
+    "q8_0",
+    "q5_1",
+    "q5_k",
+    "q6_k",
+    [ATTN_PANEL_DOTS] = "q4_0_dot",
+    "q4_1_dot",
+    "q4_k_dot",
+    "q8_0_dot",
+    "q5_1_dot",
+    "q5_k_dot",
+    "q6_k_dot",
 };
 
 typedef struct options {
@@ -84,6 +104,17 @@ typedef struct attn_peer {
     size_t tasks, panels; /* of a task */
 } attn_peer;
 
+/* Any integers that every type has. */
+static void pack_blocks(const attn_kernels *k, attn_panel_type type, void *packed, const float *w,
+                        const peer_shape *s)
+{
+    int8_t *q = take(s->n * s->k);
+    float *scale = take(s->n * s->k / 4);
+    for (size_t i = 0; i < s->n * s->k; i++) q[i] = (int8_t)((int)w[i] & 7);
+    for (size_t i = 0; i < s->n * s->k / 16; i++) scale[i] = 0.5f;
+    k->pack_blocks(type, packed, q, scale, scale, s->k, s->n);
+}
+
 static void attn_peer_open(attn_peer *p, const options *o, attn_pool *pool, attn_panel_type type,
                            const peer_shape *s, const float *x, const float *w, float *y)
 {
@@ -102,7 +133,10 @@ static void attn_peer_open(attn_peer *p, const options *o, attn_pool *pool, attn
     }
     if (!attn_packed_bytes(k, type, s->k, s->n, &p->bytes)) abort();
     char *packed = take(p->bytes * s->copies);
-    k->pack(type, packed, w, s->k, s->n, s->n, 1);
+    if (attn_is_blocks(type))
+        pack_blocks(k, type, packed, w, s);
+    else
+        k->pack(type, packed, w, s->k, s->n, s->n, 1);
     for (size_t i = 1; i < s->copies; i++) memcpy(packed + i * p->bytes, packed, p->bytes);
     p->w = packed;
     size_t panels = (s->n + k->panel - 1) / k->panel;
@@ -302,9 +336,9 @@ static void warm_up(contest *c, int peer)
 static bool measure(contest *c)
 {
     size_t calls[PEERS] = {0};
-    machine_unit unit = c->type == ATTN_PANEL_I8         ? MACHINE_INT8
-                        : c->type == ATTN_PANEL_BF16_DOT ? MACHINE_BF16
-                                                         : MACHINE_F32;
+    machine_unit unit = c->type == ATTN_PANEL_I8 || c->type >= ATTN_PANEL_DOTS ? MACHINE_INT8
+                        : c->type == ATTN_PANEL_BF16_DOT                       ? MACHINE_BF16
+                                                                               : MACHINE_F32;
     for (int p = 0; p < PEERS; p++) {
         if (!c->present[p]) continue;
         run_peer(c, p);
