@@ -21,6 +21,7 @@ struct attn_text_stream {
     int32_t *id; /* the window: [context] whose text is told, then [count - context] */
     size_t count, context, room;
     size_t told; /* bytes of the window's text that went into `text` */
+    bool in_run; /* the window ends with tokens that stand for one byte each */
     char *text;  /* what is not given yet, because it may begin a stop string */
     size_t length, given, text_room;
 };
@@ -81,6 +82,23 @@ static bool is_byte(const attn_text_stream *s, int32_t id)
     size_t length;
     const char *token = attn_tokenizer_token(s->tokenizer, id, &length);
     return token && length == 6 && memcmp(token, "<0x", 3) == 0 && token[5] == '>';
+}
+
+/* Whether the window's text must wait: its last token is a byte's, or comes after such and has no
+ * text of its own, so that it may be skipped and the bytes go on behind it. */
+static attn_status must_wait(attn_text_stream *s, bool *wait, attn_error *err)
+{
+    char *text;
+    size_t length;
+    *wait = is_byte(s, s->id[s->count - 1]);
+    if (!*wait && s->in_run) {
+        ATTN_TRY(attn_tokenizer_decode(s->tokenizer, s->id + s->count - 1, 1, s->skip_special,
+                                       &text, &length, err));
+        attn_text_free(s->tokenizer, text);
+        *wait = length == 0;
+    }
+    s->in_run = *wait;
+    return ATTN_OK;
 }
 
 /* Bytes of the text without a replacement character at its end, which may be the beginning of a
@@ -188,7 +206,9 @@ attn_status attn_text_stream_push(attn_text_stream *s, int32_t id, const char **
         s->room = room;
     }
     s->id[s->count++] = id;
-    if (!is_byte(s, id)) ATTN_TRY(tell(s, false, err));
+    bool wait;
+    ATTN_TRY(must_wait(s, &wait, err));
+    if (!wait) ATTN_TRY(tell(s, false, err));
     give(s, before, false, text, length, stopped);
     return ATTN_OK;
 }
@@ -205,5 +225,6 @@ attn_status attn_text_stream_end(attn_text_stream *s, const char **text, size_t 
     ATTN_TRY(tell(s, true, err));
     give(s, before, true, text, length, stopped);
     s->count = s->context = s->told = 0;
+    s->in_run = false;
     return ATTN_OK;
 }
