@@ -251,7 +251,8 @@ typedef enum attn_early_stopping {
 
 /* ---- generation --------------------------------------------------------------------------- */
 
-/* The ids that the folder's generation_config.json, or else config.json, names. */
+/* The ids that the folder's generation_config.json, or else config.json, names; or the metadata of
+ * the GGUF file. */
 enum { ATTN_MAX_STOPS = 64 };
 typedef struct attn_special_ids {
     int32_t bos; /* begins a text; -1: none is named */

@@ -1,4 +1,5 @@
-/* What the folder says of generation: generation_config.json, config.json. */
+/* What the folder says of generation: generation_config.json, config.json; or the GGUF file. */
+#include "runtime/gguf.h"
 #include "runtime/json.h"
 #include "runtime/model.h"
 
@@ -66,10 +67,38 @@ static attn_status read_ids(const settings *s, attn_special_ids *ids, attn_error
     return ATTN_OK;
 }
 
+/* The token id under a key of a GGUF file's metadata, or -1. */
+static int32_t gguf_id(const attn_gguf *gguf, const char *key)
+{
+    const attn_gguf_value *value = attn_gguf_find(gguf, key);
+    attn_gguf_item item;
+    if (!value || value->type == ATTN_GGUF_ARRAY || value->type == ATTN_GGUF_TEXT) return -1;
+    const unsigned char *at = value->data;
+    if (!attn_gguf_next(value, &at, &item)) return -1;
+    bool fits = item.number >= 0 && item.number <= INT32_MAX;
+    return fits && item.number == (double)(int32_t)item.number ? (int32_t)item.number : -1;
+}
+
+/* A text, a turn and a message may have ends of their own. */
+static void read_gguf_ids(const attn_gguf *gguf, attn_special_ids *ids)
+{
+    static const char *const ends[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
+                                       "tokenizer.ggml.eom_token_id"};
+    ids->bos = gguf_id(gguf, "tokenizer.ggml.bos_token_id");
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        int32_t id = gguf_id(gguf, ends[i]);
+        if (id >= 0) ids->stop[ids->stops++] = id;
+    }
+}
+
 attn_status attn_model_special_ids(const attn_model *model, attn_special_ids *ids, attn_error *err)
 {
     static const char *const files[] = {"generation_config.json", "config.json"};
     *ids = (attn_special_ids){.bos = -1};
+    if (model->weights.gguf) {
+        read_gguf_ids(model->weights.gguf, ids);
+        return ATTN_OK;
+    }
     for (size_t i = 0; i < 2; i++) {
         settings s;
         ATTN_TRY(read_settings(model, files[i], &s, err));

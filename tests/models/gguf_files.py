@@ -116,7 +116,8 @@ def write_gguf(
     w = gguf.GGUFWriter(path, architecture)
     write_metadata(w, model.config, architecture)
     for key, value in (more or {}).items():
-        w.add_string(key, value) if isinstance(value, str) else w.add_float32(key, value)
+        add = {str: w.add_string, int: w.add_uint32}.get(type(value), w.add_float32)
+        add(key, value)
     tied = getattr(model.config, "tie_word_embeddings", False)
     count = 0
     for key, value in (tensors or {}).items():

@@ -15,6 +15,11 @@ from transformers import (
 
 from reference import Case, attn, perturb
 
+try:
+    from gguf_files import write_gguf
+except ImportError:
+    write_gguf = None
+
 VOCABULARY = 90
 WAYS = [(), ("--no-cache",), ("--block", 1), ("--block", 5, "--threads", 2)]
 
@@ -89,6 +94,18 @@ class Generate(Case):
         self.assertEqual(self.ours(folder, ids)["ids"], free[:first + 1])
         self.same(folder, model, ids, (), eos_token_id=sorted(self.stops))
         self.same(folder, model, ids, ("--beams", 3), num_beams=3, eos_token_id=sorted(self.stops))
+
+    def test_stop_ids_of_gguf(self) -> None:
+        if write_gguf is None:
+            self.skip("the gguf package is not there")
+        model = make("llama", seed=7)
+        ids = prompt_ids(6)
+        free = reference(model, ids)
+        path = self.folder / "model.gguf"
+        write_gguf(model, path, "llama", ["F32"], {"tokenizer.ggml.eot_token_id": free[9], "tokenizer.ggml.bos_token_id": ids[0]})
+        found = self.ours(path, ids)
+        self.assertEqual((found["ids"], found["finish"]), (free[:free.index(free[9]) + 1], "stop"))
+        self.assertEqual(self.ours(path, [])["prompt_ids"], ids[:1])
 
     def test_sampling_follows_the_distribution(self) -> None:
         """The first token of many seeds, against the probabilities that transformers' processors leave."""
