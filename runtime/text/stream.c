@@ -124,11 +124,12 @@ static attn_status move_window(attn_text_stream *s, size_t keep, attn_error *err
     size_t length;
     for (; keep < s->count; keep *= 2) {
         ATTN_TRY(decode(s, s->count - keep, keep, &text, &length, err));
+        size_t told = settled(text, length);
         attn_text_free(s->tokenizer, text);
-        if (settled(text, length) == 0 && keep < MOST_SILENT) continue;
+        if (told == 0 && keep < MOST_SILENT) continue;
         memmove(s->id, s->id + s->count - keep, keep * sizeof *s->id);
         s->count = keep;
-        s->told = settled(text, length);
+        s->told = told;
         break;
     }
     s->context = s->count;
