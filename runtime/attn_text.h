@@ -4,6 +4,8 @@
  *     attn_tokenizer_open     a folder's tokenizer -> immutable, shared by threads
  *     attn_tokenizer_encode   text -> ids, with the place of each in the text
  *     attn_tokenizer_decode   ids -> text
+ *     attn_set_encodings      texts as the inputs of a session
+ *     attn_embedder_run       sentences -> vectors
  *
  * Ownership, errors and threads are as in attn.h. Text is UTF-8 with its length, need not be
  * terminated and may hold zero bytes; malformed bytes are replaced by U+FFFD, as Python's
@@ -137,6 +139,38 @@ ATTN_API attn_status attn_chat_render(const attn_chat *chat, const attn_message 
                                       size_t count, bool prompt, char **text, size_t *length,
                                       attn_error *err);
 ATTN_API void attn_chat_free(const attn_chat *chat, char *text);
+
+/* ---- texts through a model ---------------------------------------------------------------- */
+
+/* The most tokens that a text may have; SIZE_MAX: any number. */
+ATTN_API size_t attn_text_limit(const attn_model *model);
+
+/* Sets the inputs of one text (count 1: without a batch) or of a batch of texts: its token ids, and
+ * attention_mask and token_type_ids if the model has inputs of these names. Shorter texts are
+ * padded on the right with padding_id, and the mask hides it: each text has the result that it has
+ * alone, bit for bit. The session keeps the data. Errors: no input of kind tokens; texts of unequal
+ * length, and the model has no attention_mask. */
+ATTN_API attn_status attn_set_encodings(attn_session *session, const attn_encoding *encoding,
+                                        size_t count, int32_t padding_id, attn_error *err);
+
+/* Sentences to vectors, as the folder's modules.json says (Transformer, Pooling, Dense, Normalize,
+ * with sentence_bert_config.json and the prompts of config_sentence_transformers.json); without it:
+ * the mean over the tokens of "last_hidden_state", normalised, or else the output of kind
+ * embedding. Opens the model, a session and the tokenizer of the folder. */
+typedef struct attn_embedder attn_embedder;
+
+ATTN_API attn_status attn_embedder_open(attn_embedder **out, const char *folder,
+                                        const attn_model_options *model,
+                                        const attn_session_options *session, attn_error *err);
+ATTN_API void attn_embedder_close(attn_embedder *embedder);
+ATTN_API const attn_model *attn_embedder_model(const attn_embedder *embedder);
+
+/* The vectors of `count` texts, one after the other: *vectors is [count, *size], belongs to the
+ * embedder and is valid until its next run. prompt: the name of a prompt of the folder that stands
+ * before each text; NULL: the folder's default, "": none. Texts of like length run together. */
+ATTN_API attn_status attn_embedder_run(attn_embedder *embedder, const char *const *text,
+                                       const size_t *length, size_t count, const char *prompt,
+                                       const float **vectors, size_t *size, attn_error *err);
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,7 @@ static const struct {
     const char *what;
 } commands[] = {
     {"classify", cmd_classify, "labels of images, with probabilities and a heat map"},
+    {"embed", cmd_embed, "a vector for each text or image"},
     {"run", cmd_run, "raw tensors in and out, any model"},
     {"trace", cmd_trace,
      "the five steps, layer by layer; first layer that differs from a reference"},
