@@ -9,7 +9,9 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *what;
 } commands[] = {
-    {"classify", cmd_classify, "labels of images, with probabilities and a heat map"},
+    {"classify", cmd_classify, "labels of images or texts, entities in texts; a heat map"},
+    {"answer", cmd_answer, "the part of a text that answers a question"},
+    {"fill", cmd_fill, "what stands in the masked place of a text"},
     {"embed", cmd_embed, "a vector for each text or image"},
     {"run", cmd_run, "raw tensors in and out, any model"},
     {"trace", cmd_trace,

@@ -1,6 +1,7 @@
-/* attn classify: the labels of images. */
+/* attn classify: the labels of images; of texts, see classify_text.c. */
 #include "tools/cli.h"
 #include "tools/explain.h"
+#include "tools/text_tasks.h"
 
 #include <stdio.h>
 
@@ -97,13 +98,26 @@ static int classify_all(classify *k)
 int cmd_classify(int argc, char **argv)
 {
     classify k = {
-        .c = {.command = "classify", .usage = "MODEL IMAGE... [--top K] [--heatmap OUT.png]"},
+        .c = {.command = "classify",
+              .usage = "MODEL IMAGE... [--top K] [--heatmap OUT.png]\n"
+                       "       attn classify MODEL --text TEXT [--text ...] [--file LINES.txt|-] "
+                       "[--pair TEXT] [--top K]"},
         .top = 5};
+    classify_text text = {.c = &k.c};
     const cli_option options[] = {
-        {"--top", CLI_NUMBER, &k.top, 1, 1000}, {"--heatmap", CLI_TEXT, &k.heatmap, 0, 0}, {0}};
+        {"--top", CLI_NUMBER, &k.top, 1, 1000}, {"--heatmap", CLI_TEXT, &k.heatmap, 0, 0},
+        {"--text", CLI_LIST, &text.text, 0, 0}, {"--pair", CLI_TEXT, &text.pair, 0, 0},
+        {"--file", CLI_TEXT, &text.file, 0, 0}, {0}};
     int status;
     attn_error err;
     if (!cli_options(&k.c, argc, argv, options, &status)) return status;
+    if (text.text.count || text.file) {
+        text.top = k.top;
+        if (k.c.count != 1 || k.heatmap)
+            return cli_usage(&k.c, "texts are given by --text and --file, and have no heat map");
+        return classify_texts(&text);
+    }
+    if (text.pair) return cli_usage(&k.c, "--pair goes with --text");
     if (k.c.count < 2) return cli_usage(&k.c, "a model and at least one image are needed");
     if (k.heatmap && k.c.count != 2) return cli_usage(&k.c, "--heatmap takes one image");
     attn_session_options session = {.keep_attention = k.heatmap != NULL};

@@ -29,7 +29,8 @@ def train_tokenizer(kind: str, room: int = 200) -> transformers.PreTrainedTokeni
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         tokenizer.train_from_iterator(SENTENCES, trainers.WordPieceTrainer(vocab_size=room, special_tokens=special))
         tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-        names = dict(pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]")
+        names = dict(
+            model_input_names=["input_ids", "token_type_ids", "attention_mask"], pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]")
         from tokenizers import decoders
         tokenizer.decoder = decoders.WordPiece()
     else:

@@ -1,0 +1,182 @@
+"""attn classify --text, answer and fill against transformers' pipelines, on small folders with random weights."""
+
+from __future__ import annotations
+
+import json
+import unittest
+
+import numpy as np
+import torch
+from transformers import pipeline
+
+from reference import AttnError, Case, attn
+from text_folders import SENTENCES, write_folder
+
+KINDS = ("Bert", "Roberta")
+
+
+def texts(options: list[str]) -> list[str]:
+    return [word for text in options for word in ("--text", text)]
+
+
+class Classify(Case):
+    def compare_top(self, folder: object, task: object, sentences: list[str], key: str = "probability") -> None:
+        ours = json.loads(attn("classify", folder, "--json", "--top", "20", *texts(sentences)))["results"]
+        theirs = task(sentences, top_k=None)
+        for mine, reference in zip(ours, theirs, strict=True):
+            scores = {entry["label"] or f"LABEL_{entry['index']}": entry[key] for entry in mine["top"]}
+            self.assertEqual([entry["label"] for entry in reference], list(scores))
+            for entry in reference:
+                self.assertAlmostEqual(scores[entry["label"]], entry["score"], delta=2e-6)
+
+    def test_sequences(self) -> None:
+        labels = {0: "bad", 1: "fair", 2: "good"}
+        for kind in KINDS:
+            for problem, key in (
+                (None, "probability"), ("single_label_classification", "probability"),
+                ("multi_label_classification", "probability"), ("regression", "value"),
+            ):
+                with self.subTest(kind=kind, problem=problem):
+                    folder = self.folder / f"{kind}-{problem}"
+                    model, tokenizer = write_folder(
+                        folder, f"{kind}ForSequenceClassification", id2label=labels,
+                        label2id={name: i for i, name in labels.items()}, problem_type=problem)
+                    self.compare_top(folder, pipeline("text-classification", model=model, tokenizer=tokenizer), SENTENCES, key)
+
+    def test_one_class(self) -> None:
+        folder = self.folder / "m"
+        model, tokenizer = write_folder(folder, "BertForSequenceClassification", num_labels=1)
+        self.compare_top(folder, pipeline("text-classification", model=model, tokenizer=tokenizer), SENTENCES[:4])
+
+    def test_pair_and_file(self) -> None:
+        folder = self.folder / "m"
+        model, tokenizer = write_folder(folder, "BertForSequenceClassification", num_labels=3)
+        task = pipeline("text-classification", model=model, tokenizer=tokenizer)
+        lines = self.folder / "lines.txt"
+        lines.write_text("\n".join(SENTENCES) + "\n", encoding="utf-8")
+        ours = json.loads(attn("classify", folder, "--json", "--file", lines, "--pair", "Paris!"))["results"]
+        self.assertEqual(len(ours), len(SENTENCES))
+        for text, mine in zip(SENTENCES, ours):
+            reference = task({"text": text, "text_pair": "Paris!"}, top_k=1)
+            reference = reference[0] if isinstance(reference, list) else reference
+            self.assertEqual(mine["top"][0]["index"], int(reference["label"].split("_")[1]))
+            self.assertAlmostEqual(mine["top"][0]["probability"], reference["score"], delta=2e-6)
+        shown = attn("classify", folder, "--text", SENTENCES[4])
+        self.assertEqual(shown.splitlines()[0], SENTENCES[4])
+        self.assertEqual(len(shown.splitlines()), 4)
+        alone = json.loads(attn("classify", folder, "--json", "--text", SENTENCES[4], "--pair", "Paris!"))["results"][0]
+        self.assertEqual(alone, ours[4])
+
+    def test_tokens(self) -> None:
+        names = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"]
+        labels = dict(enumerate(names))
+        grouped = 0
+        for kind in KINDS:
+            for seed in range(4):
+                folder = self.folder / f"{kind}-{seed}"
+                model, tokenizer = write_folder(
+                    folder, f"{kind}ForTokenClassification", seed, id2label=labels,
+                    label2id={name: i for i, name in labels.items()})
+                task = pipeline("token-classification", model=model, tokenizer=tokenizer, aggregation_strategy="simple")
+                ours = json.loads(attn("classify", folder, "--json", *texts(SENTENCES)))["results"]
+                for text, mine in zip(SENTENCES, ours, strict=True):
+                    reference = task(text)
+                    self.assertEqual(
+                        [(e["label"], e["start"], e["end"]) for e in mine["entities"]],
+                        [(e["entity_group"], e["start"], e["end"]) for e in reference], text)
+                    for e, r in zip(mine["entities"], reference):
+                        self.assertAlmostEqual(e["score"], float(r["score"]), delta=2e-6)
+                        self.assertEqual(e["text"], text[e["start"] : e["end"]])
+                        grouped += 1
+        self.assertGreater(grouped, 100)
+
+    def test_long_text_is_cut(self) -> None:
+        folder = self.folder / "m"
+        write_folder(folder, "BertForSequenceClassification")
+        long = "word " * 200
+        cut = json.loads(attn("classify", folder, "--json", "--text", long))["results"][0]["top"]
+        self.assertEqual(len(cut), 2)
+
+    def test_refused(self) -> None:
+        folder = self.folder / "m"
+        write_folder(folder, "BertModel")
+        for arguments, status, words in (
+            (("--text", "x"), 1, "no output of kind classes"), (("--pair", "x"), 2, "--pair goes with --text"),
+            (("--text", "x", "photo.png"), 2, "texts are given by"), (("--file", "/nowhere"), 1, "/nowhere"),
+        ):
+            with self.assertRaises(AttnError) as caught:
+                attn("classify", folder, *arguments)
+            self.assertEqual(caught.exception.status, status)
+            self.assertIn(words, caught.exception.error)
+
+
+def best_spans(start: np.ndarray, end: np.ndarray, longest: int = 15) -> dict[tuple[int, int], float]:
+    """Probabilities of all spans of a window's context."""
+    p, q = (np.exp(x - x.max()) / np.exp(x - x.max()).sum() for x in (start, end))
+    return {(i, j): p[i] * q[j] for i in range(len(p)) for j in range(i, min(len(p), i + longest))}
+
+
+class Answer(Case):
+    def reference(self, model: torch.nn.Module, tokenizer: object, question: str, context: str) -> dict:
+        """Windows as the tokenizer makes them; the best probability of each part of the context."""
+        limit, found = 62, {}
+        windows = tokenizer(
+            question, context, truncation="only_second", max_length=limit, stride=min(limit // 2, 128),
+            return_overflowing_tokens=True, return_offsets_mapping=True)
+        for i in range(len(windows["input_ids"])):
+            names = [name for name in ("input_ids", "token_type_ids", "attention_mask") if name in windows]
+            with torch.inference_mode():
+                output = model(**{name: torch.tensor([windows[name][i]]) for name in names})
+            tokens = [t for t, s in enumerate(windows.sequence_ids(i)) if s == 1]
+            words = windows.word_ids(i)
+            start, end = (x[0].double().numpy()[tokens] for x in (output.start_logits, output.end_logits))
+            for (a, b), p in best_spans(start, end).items():
+                a, b = tokens[a], tokens[b]
+                while a > tokens[0] and words[a - 1] == words[a]:
+                    a -= 1
+                while b < tokens[-1] and words[b + 1] == words[b]:
+                    b += 1
+                place = windows["offset_mapping"][i][a][0], windows["offset_mapping"][i][b][1]
+                found[place] = max(found.get(place, 0), p)
+        return found
+
+    def test_answers(self) -> None:
+        long = " ".join(SENTENCES[i] for i in (1, 2, 6, 10, 3, 0))
+        for kind in KINDS:
+            folder = self.folder / kind
+            model, tokenizer = write_folder(folder, f"{kind}ForQuestionAnswering", max_position_embeddings=64)
+            for question, context in (("Who?", SENTENCES[1]), ("Where does he live?", long), ("x", "emoji 😀 x")):
+                found = self.reference(model, tokenizer, question, context)
+                best = sorted(found.values(), reverse=True)
+                ours = json.loads(attn(
+                    "answer", folder, "--question", question, "--context", context, "--top", "3", "--json"))["answers"]
+                for answer, score in zip(ours, best):
+                    self.assertAlmostEqual(answer["score"], score, delta=1e-5)
+                    self.assertAlmostEqual(answer["score"], found[answer["start"], answer["end"]], delta=1e-5)
+                    self.assertEqual(answer["answer"], context[answer["start"] : answer["end"]])
+        with self.assertRaisesRegex(AttnError, "too many"):
+            attn("answer", folder, "--question", long, "--context", "x")
+
+
+class Fill(Case):
+    def test_candidates(self) -> None:
+        for kind in KINDS:
+            folder = self.folder / kind
+            model, tokenizer = write_folder(folder, f"{kind}ForMaskedLM")
+            task, mask = pipeline("fill-mask", model=model, tokenizer=tokenizer), tokenizer.mask_token
+            for text in (f"Paris is the {mask} of France.", f"{mask}", f"My {mask} is {mask} and"):
+                reference = task(text)
+                reference = reference if isinstance(reference[0], list) else [reference]
+                places = json.loads(attn("fill", folder, "--json", "--", text))["places"]
+                for place, entries in zip(places, reference, strict=True):
+                    self.assertEqual([e["token"] for e in place], [e["token"] for e in entries])
+                    for mine, entry in zip(place, entries):
+                        self.assertAlmostEqual(mine["probability"], entry["score"], delta=2e-6)
+                        self.assertEqual(mine["text"], entry["token_str"])
+                        self.assertEqual(mine["sequence"], entry["sequence"])
+            with self.assertRaisesRegex(AttnError, "the text has no "):
+                attn("fill", folder, "nothing")
+
+
+if __name__ == "__main__":
+    unittest.main()
