@@ -1,5 +1,6 @@
 /* attn answer: the part of a context that answers a question; a long context in windows that
  * overlap. */
+#include "tools/cli_text.h"
 #include "tools/text_tasks.h"
 
 #include <stdio.h>
@@ -176,7 +177,7 @@ int cmd_answer(int argc, char **argv)
         return cli_usage(&k.c, "a model, a question and a context are needed");
     if (k.context)
         length = strlen(k.context);
-    else if (texts_read_all(k.file, &bytes, &length, &err))
+    else if (cli_read_file(k.file, &bytes, &length, &err))
         return cli_error(&err);
     if (bytes) k.context = bytes;
     if (text_model_open(&k.m, &k.c, k.c.argument[0], &err)) {

@@ -97,12 +97,10 @@ static int classify_all(classify *k)
 
 int cmd_classify(int argc, char **argv)
 {
-    classify k = {
-        .c = {.command = "classify",
-              .usage = "MODEL IMAGE... [--top K] [--heatmap OUT.png]\n"
-                       "       attn classify MODEL --text TEXT [--text ...] [--file LINES.txt|-] "
-                       "[--pair TEXT] [--top K]"},
-        .top = 5};
+    classify k = {.c = {.command = "classify",
+                        .usage = "MODEL IMAGE...|--text TEXT... [--file LINES.txt|-] [--pair TEXT] "
+                                 "[--top K] [--heatmap OUT.png]"},
+                  .top = 5};
     classify_text text = {.c = &k.c};
     const cli_option options[] = {
         {"--top", CLI_NUMBER, &k.top, 1, 1000}, {"--heatmap", CLI_TEXT, &k.heatmap, 0, 0},

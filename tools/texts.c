@@ -1,35 +1,10 @@
 #include "tools/texts.h"
 
-#include <errno.h>
+#include "tools/cli_text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-attn_status texts_read_all(const char *path, char **bytes, size_t *length, attn_error *err)
-{
-    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    size_t room = 0, got = 1;
-    *bytes = NULL;
-    *length = 0;
-    if (!f) return attn_fail(err, ATTN_IO, "%s: %s", path, strerror(errno));
-    attn_status status = ATTN_OK;
-    while (got && !status) {
-        if (*length == room) {
-            room = room ? 2 * room : 1 << 16;
-            char *more = realloc(*bytes, room);
-            if (!more) {
-                status = attn_fail(err, ATTN_NO_MEMORY, "%s: out of memory: %zu bytes", path, room);
-                break;
-            }
-            *bytes = more;
-        }
-        got = fread(*bytes + *length, 1, room - *length, f);
-        *length += got;
-    }
-    if (!status && ferror(f)) status = attn_fail(err, ATTN_IO, "%s: %s", path, strerror(errno));
-    if (f != stdin) fclose(f);
-    return status;
-}
 
 attn_status texts_add(texts *t, const char *text, size_t length, attn_error *err)
 {
@@ -53,7 +28,7 @@ attn_status texts_read(texts *t, const cli *c, size_t first, const char *file, a
     for (size_t i = first; i < c->count; i++)
         ATTN_TRY(texts_add(t, c->argument[i], strlen(c->argument[i]), err));
     if (!file) return ATTN_OK;
-    ATTN_TRY(texts_read_all(file, &t->file, &size, err));
+    ATTN_TRY(cli_read_file(file, &t->file, &size, err));
     for (size_t at = 0; at < size;) {
         const char *line = t->file + at, *end = memchr(line, '\n', size - at);
         size_t length = end ? (size_t)(end - line) : size - at;

@@ -19,9 +19,6 @@ attn_status texts_read(texts *t, const cli *c, size_t first, const char *file, a
 attn_status texts_add(texts *t, const char *text, size_t length, attn_error *err);
 void texts_free(texts *t);
 
-/* A file, or standard input for "-", whole; freed by free. */
-attn_status texts_read_all(const char *path, char **bytes, size_t *length, attn_error *err);
-
 /* Text on one line: control characters and the backslash as escapes. */
 void texts_print_line(const char *text, size_t length);
 

@@ -13,7 +13,7 @@ import unittest
 ATTN = os.environ.get("ATTN", "build/attn")
 EXAMPLE = "models/worked_example"
 INPUTS = ["V=[[1,2],[3,4],[5,6]]", "q=[[1,2]]"]
-COMMANDS = ["classify", "run", "trace", "explain", "describe", "inspect", "check", "bench", "pack"]
+COMMANDS = ["classify", "run", "trace", "explain", "describe", "inspect", "check", "bench", "pack", "answer", "embed", "fill"]
 
 
 def attn(*arguments, stdout=subprocess.PIPE):
@@ -489,6 +489,48 @@ class Pack(Case):
                  says="No such file or directory")
         self.bad("pack", self.MODEL, "--dtype", "int8", "-o", self.path("file", "text"),
                  says="file: Not a directory")
+
+
+class Sentiment(Case):
+    """The bundled model of texts."""
+
+    MODEL = "models/sentiment"
+    TEXTS = ["I loved this film.", "The battery died after a day.", "Great food, friendly staff!", "Terrible."]
+
+    def test_labels(self):
+        options = [word for text in self.TEXTS for word in ("--text", text)]
+        results = json.loads(self.good("classify", self.MODEL, "--json", *options))["results"]
+        self.assertEqual([result["input"] for result in results], self.TEXTS)
+        self.assertEqual([result["top"][0]["label"] for result in results],
+                         ["positive", "negative", "positive", "negative"])
+        for result in results:
+            self.assertAlmostEqual(sum(entry["probability"] for entry in result["top"]), 1, places=5)
+        lines = self.path("lines.txt", "\r\n".join(self.TEXTS))
+        self.assertEqual(json.loads(self.good("classify", self.MODEL, "--json", "--file", lines))["results"], results)
+        alone = json.loads(self.good("classify", self.MODEL, "--json", "--text", self.TEXTS[1]))["results"]
+        self.assertEqual(alone, results[1:2])
+
+    def test_print(self):
+        out = self.good("classify", self.MODEL, "--text", "I loved\tit.", "--top", "1")
+        self.assertEqual(out.splitlines()[0], "I loved\\tit.")
+        self.assertRegex(out.splitlines()[1], r"^  +\d+\.\d\d %  positive$")
+
+    def test_embed(self):
+        root = json.loads(self.good("embed", self.MODEL, "--json", *self.TEXTS))
+        self.assertEqual((root["size"], len(root["vectors"])), (128, 4))
+        for vector in root["vectors"]:
+            self.assertAlmostEqual(sum(x * x for x in vector), 1, places=5)
+        self.assertEqual(len(self.good("embed", self.MODEL, "one").split()), 128)
+
+    def test_refused(self):
+        self.bad("fill", self.MODEL, "a [MASK] film", says="no output of kind vocabulary")
+        self.bad("answer", self.MODEL, "--question", "who", "--context", "he", says="answers no questions")
+        self.usage("answer", self.MODEL, "--question", "who", says="a model, a question and a context")
+        self.usage("embed", self.MODEL, says="at least one text or image")
+        self.usage("fill", self.MODEL, says="a model and one text")
+        self.usage("classify", self.MODEL, "--pair", "x", says="--pair goes with --text")
+        self.bad("classify", self.MODEL, "--file", self.path("none"), says="No such file")
+        self.bad("embed", self.MODEL, "x", "--prompt", "query", says='no prompt "query"')
 
 
 class Classify(Case):

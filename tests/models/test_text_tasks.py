@@ -119,7 +119,8 @@ def best_spans(start: np.ndarray, end: np.ndarray, longest: int = 15) -> dict[tu
 class Answer(Case):
     def reference(self, model: torch.nn.Module, tokenizer: object, question: str, context: str) -> dict:
         """Windows as the tokenizer makes them; the best probability of each part of the context."""
-        limit, found = 62, {}
+        roberta = model.config.model_type == "roberta"  # its positions begin after the padding's
+        limit, found = 62 if roberta else 64, {}
         windows = tokenizer(
             question, context, truncation="only_second", max_length=limit, stride=min(limit // 2, 128),
             return_overflowing_tokens=True, return_offsets_mapping=True)
