@@ -15,7 +15,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from reference import ATTN, AttnError, Case, attn, perturb
+from reference import ATTN, ROOT, AttnError, Case, attn, perturb
 
 DECODE = Path(os.environ.get("ATTN_DECODE", ATTN.parent / "decode"))
 VOCABULARY, STEPS = 101, 64
@@ -108,8 +108,7 @@ class Language(Case):
             self.compare(ours["logits"], output.logits[0, -1].numpy())
             self.compare(ours["last_hidden_state"], output.hidden_states[-1][0].numpy())
 
-    def compare_greedy(self, folder: Path, model: torch.nn.Module, prompt: int = 5) -> None:
-        ids = random_ids(prompt, 2)
+    def compare_greedy(self, folder: Path, model: torch.nn.Module, ids: list[int]) -> None:
         result = subprocess.run([str(DECODE), str(folder), str(STEPS), *map(str, ids)], capture_output=True,
                                 text=True, timeout=120)
         self.assertEqual(result.stderr, "")
@@ -117,8 +116,8 @@ class Language(Case):
         found = np.array(result.stdout.split(), np.int64)
         self.assertEqual(len(found), STEPS)
         with torch.inference_mode():
-            logits = model(torch.from_numpy(np.concatenate([ids, found])[None, :-1])).logits[0]
-        self.assertEqual(found.tolist(), logits[prompt - 1:].argmax(-1).tolist())
+            logits = model(torch.tensor([[*ids, *found[:-1]]])).logits[0]
+        self.assertEqual(found.tolist(), logits[len(ids) - 1:].argmax(-1).tolist())
 
     def check(self, family: str) -> None:
         sizes, variants = FAMILIES[family]
@@ -127,7 +126,7 @@ class Language(Case):
                 model = make(family, {**sizes, **variant})
                 folder = self.write(model, f"{family}-{number}")
                 self.compare_model(folder, model)
-                self.compare_greedy(folder, model)
+                self.compare_greedy(folder, model, random_ids(5, 2).tolist())
 
     def edited(self, family: str, sizes: dict, edit: Callable[[dict], object]) -> tuple[Path, torch.nn.Module]:
         """A folder whose config.json was changed, and what transformers reads from it."""
@@ -223,6 +222,13 @@ class Language(Case):
             self.compare(ours["last_hidden_state"], reference)
             with self.assertRaisesRegex(AttnError, "logits"):
                 self.run_attn(folder, {"input_ids": ids}, ("logits",))
+
+    def test_stories260k(self) -> None:
+        """The model that ships."""
+        folder = ROOT / "models" / "stories260k"
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        self.compare_model(folder, model, (1, 9, 512))
+        self.compare_greedy(folder, model, [1, 403, 407, 261, 378])
 
     def test_half_precision(self) -> None:
         """attn computes in f32; so the reference is the same weights, widened."""
