@@ -190,6 +190,9 @@ class Language(Case):
             del config["rope_parameters"]
             config.update(rotary_pct=0.5, rotary_emb_base=500)
 
+        def old_bloom(config: dict) -> None:
+            config.update(num_attention_heads=config.pop("n_head"), n_embed=config.pop("hidden_size"))
+
         def nothing(config: dict) -> None:
             old_rope(config, 10000.0, None)
 
@@ -200,6 +203,7 @@ class Language(Case):
             ("Qwen3", dict(head_dim=8), old_qwen), ("Mistral", dict(sliding_window=6), nothing),
             ("Gemma2", dict(sliding_window=5), lambda config: config.pop("layer_types")),
             ("Gemma3Text", dict(sliding_window=5), old_gemma3), ("GPTNeoX", {}, old_neox),
+            ("Bloom", {}, old_bloom),
         ):
             with self.subTest(family=family, edit=edit.__name__):
                 self.compare_model(*self.edited(family, sizes, edit), (9, 40))
