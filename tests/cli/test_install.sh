@@ -54,9 +54,24 @@ quietly $cc $flags "$example" \
 readelf -d "$work/shared" | grep -q 'NEEDED.*libattn\.so\.0' || fail "not linked to libattn.so.0"
 if readelf -d "$work/static" | grep -q 'NEEDED.*libattn'; then fail "linked to libattn.so"; fi
 
+# ---- the text library: its own example, the tokens of a text --------------------------------------
+text=tools/example/tokenize.c
+# shellcheck disable=SC2046,SC2086
+quietly $cc $flags "$text" $(pkg-config --cflags --libs attn_text) -o "$work/text_shared"
+# shellcheck disable=SC2046,SC2086
+quietly $cc $flags "$text" \
+    $(pkg-config --static --cflags --libs attn_text |
+        sed 's/-lattn_text/-l:libattn_text.a/; s/-lattn\( \|$\)/-l:libattn.a\1/') -o "$work/text_static"
+readelf -d "$work/text_shared" | grep -q 'NEEDED.*libattn_text\.so\.0' ||
+    fail "not linked to libattn_text.so.0"
+if readelf -d "$work/text_static" | grep -q 'NEEDED.*libattn'; then fail "linked to libattn_text.so"; fi
+if readelf -d "$library/libattn.so" | grep -q 'NEEDED.*\(pcre2\|utf8proc\)'; then
+    fail "libattn.so needs what only libattn_text should"
+fi
+
 # ---- compiled with find_package -----------------------------------------------------------------
 mkdir "$work/project"
-cp "$example" "$work/project"
+cp "$example" "$text" "$work/project"
 cat >"$work/project/CMakeLists.txt" <<'END'
 cmake_minimum_required(VERSION 3.25)
 project(example LANGUAGES C)
@@ -65,10 +80,22 @@ add_executable(package_shared classify.c)
 target_link_libraries(package_shared PRIVATE attn::attn)
 add_executable(package_static classify.c)
 target_link_libraries(package_static PRIVATE attn::attn_static)
+add_executable(package_text_shared tokenize.c)
+target_link_libraries(package_text_shared PRIVATE attn::attn_text)
+add_executable(package_text_static tokenize.c)
+target_link_libraries(package_text_static PRIVATE attn::attn_text_static)
 END
 quietly cmake -G Ninja -S "$work/project" -B "$work/package" -DCMAKE_C_COMPILER="$cc" \
     -DCMAKE_PREFIX_PATH="$prefix"
 quietly cmake --build "$work/package"
+
+printf '%s\n' '[UNK]' '[CLS]' '[SEP]' '[PAD]' '[MASK]' hello world >"$work/vocab.txt"
+for program in "$work/text_shared" "$work/text_static" "$work/package/package_text_shared" \
+    "$work/package/package_text_static"; do
+    quietly "$program" "$work" "Hello world"
+    [ "$(tr '\n' ' ' <"$work/log")" = "1 [CLS] 5 hello 6 world 2 [SEP] " ] ||
+        fail "$program: $(cat "$work/log")"
+done
 
 # ---- the programs run ---------------------------------------------------------------------------
 photo=$(find models/samples -name '*.png' 2>/dev/null | sort | head -n 1)
