@@ -135,6 +135,7 @@ static attn_status note_gap(attn_edit *e)
 
 attn_status attn_edit_copy(attn_edit *e, size_t bytes)
 {
+    if (!bytes) return ATTN_OK;
     ATTN_TRY(note_gap(e));
     ATTN_TRY(make_room(e, bytes));
     const attn_string *in = e->in;
