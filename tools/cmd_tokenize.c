@@ -151,9 +151,11 @@ int cmd_tokenize(int argc, char **argv)
     if (attn_tokenizer_open(&t, c.argument[0], &own, &err)) return cli_error(&err);
     if (wanted == 2) text[0] = (source){c.argument[1], NULL, strlen(c.argument[1])};
     if (pair) text[1] = (source){pair, NULL, strlen(pair)};
+    bool unread = file && cli_read_file(file, &text[0].owned, &text[0].length, &err);
+    if (file) text[0].text = text[0].owned;
     if (ids)
         status = decode(&c, t, ids, no_special, &err);
-    else if (file && cli_read_file(file, &text[0].owned, &text[0].length, &err))
+    else if (unread)
         status = cli_error(&err);
     else
         status = encode(&c, t, text, pair != NULL, no_special, &err);

@@ -8,6 +8,7 @@ compares as many lines with tokenizer.json files of one's own.
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -109,6 +110,32 @@ class Lines(unittest.TestCase):
             self.assertEqual([tokenizer.special(role) for role in ("eos", "pad", "cls")], [2, 3, -1])
             self.assertEqual(tokenizer.special("bos"), tokenizer.id("<new>"))
             self.assertEqual(tokenizer.encode(b"a<new>")["ids"][-1], tokenizer.id("<new>"))
+
+    def test_command(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "tokenizer.json")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(golden_parts()["bert"])
+
+            def run(*arguments, text=None):
+                return subprocess.run([os.environ["ATTN"], "tokenize", *arguments], input=text, capture_output=True)
+
+            want = Tokenizer(path).encode("hello é".encode(), b"world")
+            for done in (run(folder, "hello é", "--pair", "world", "--json"),
+                         run(path, "--file", "-", "--pair", "world", "--json", text="hello é".encode())):
+                got = json.loads(done.stdout)
+                self.assertEqual(got["ids"], want["ids"])
+                self.assertEqual(got["offsets"], [list(place) for place in want["offsets"]])
+                self.assertEqual(got["sequence_ids"], want["sequence"])
+                self.assertEqual(got["tokens"][0], "[CLS]")
+            self.assertIn(b"hello", run(folder, "hello").stdout)
+            self.assertNotIn(b"[CLS]", run(folder, "hello", "--no-special").stdout)
+            self.assertEqual(run(folder, "--decode", "1,5 6,2").stdout, b"[CLS] hello world [SEP]\n")
+            self.assertEqual(run(folder, "--decode", "[1, 5, 6]", "--no-special").stdout, b"hello world\n")
+            for arguments, status in ((["x"], 2), ([folder, "--decode", "no"], 1), (["nowhere", "x"], 1)):
+                done = run(*arguments)
+                self.assertEqual(done.returncode, status, arguments)
+                self.assertTrue(done.stderr)
 
     def test_missing(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -13,6 +13,7 @@ static attn_status replace(const char *text, size_t length, const char *old, siz
                            const char *fresh, size_t fresh_length, attn_words *out, attn_error *err)
 {
     size_t at = 0;
+    if (!length) text = "";
     while (old_length && at < length) {
         const char *place = memmem(text + at, length - at, old, old_length);
         if (!place) break;

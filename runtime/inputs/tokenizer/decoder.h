@@ -22,7 +22,7 @@ static inline const char *attn_words_at(const attn_words *w, size_t i, size_t *l
 {
     size_t begin = i ? w->end[i - 1] : 0;
     *length = w->end[i] - begin;
-    return w->text + begin;
+    return w->text ? w->text + begin : "";
 }
 
 typedef struct attn_decoder attn_decoder;
