@@ -104,10 +104,14 @@ static attn_status text_of(const binder *b, const char *name, const cJSON *objec
     return ATTN_OK;
 }
 
-/* {"key": ..., "words": {"1": "mean"}}: the value's word, for texts and integers. */
+static attn_status read_source(const binder *b, const char *name, const cJSON *source, cJSON **out);
+
+/* {"key": ..., "words": {"1": "mean"}}: the value's word, for texts and integers; "otherwise": of
+ * values that have none. */
 static attn_status read_words(const binder *b, const char *name, const cJSON *object, cJSON **out)
 {
     const cJSON *words = attn_json_get(object, "words"), *word = NULL;
+    const cJSON *otherwise = attn_json_get(object, "otherwise");
     const char *key;
     const attn_gguf_value *v;
     const unsigned char *at;
@@ -124,6 +128,8 @@ static attn_status read_words(const binder *b, const char *name, const cJSON *ob
             memcpy(text, item.text, item.length);
         word = attn_json_get(words, text);
     }
+    if (!word && otherwise && !attn_json_get(otherwise, "otherwise"))
+        return read_source(b, name, otherwise, out);
     if (!word)
         return attn_fail(b->err, ATTN_BAD_MODEL,
                          "%s: metadata \"%.100s\" is \"%.60s\", for which %s has no word",

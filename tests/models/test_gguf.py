@@ -132,6 +132,8 @@ class Bert(Gguf):
             ({"config": {"a": {"value": 1}, "a.b": {"value": 1}}}, "gguf.config: \"a\" is a value and an object"),
             ({"config": {"x": {"key": "bert.block_count", "words": {"9": 1}}}},
              "metadata \"bert.block_count\" is \"3\", for which"),
+            ({"config": {"x": {"key": "bert.block_count", "words": {"9": 1}, "otherwise": "bert.nothing"}}},
+             "is missing; "),
             ({"tensors": 3}, "gguf.tensors is 3, expected an object"),
             ({"tensors": {"a.{i}": "b"}}, "gguf.tensors.a.{i}: is \"b\", expected a name in the file"),
             ({"tensors": {"same": "token_embd", "same.weight": "position_embd.weight"}},
