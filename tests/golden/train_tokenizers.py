@@ -113,6 +113,18 @@ def convert(folder: pathlib.Path) -> None:
     folder.with_suffix(".json").write_text(text + "\n")
 
 
+def write_alone(out: pathlib.Path) -> None:
+    """What the sentencepiece library makes of lines by the files alone: alone.json. Lines with < name
+    control pieces, which it does not read in a text; it sums scores as floats, so the lines are short
+    enough for no two ways to be as good as each other."""
+    made = {}
+    for name in ["llama/tokenizer.model", "t5/spiece.model"]:
+        model = sentencepiece.SentencePieceProcessor(model_file=str(out / name))
+        texts = [t for t in hard.lines(1500, 9) if len(t) < 90 and b"<" not in t and "▁".encode() not in t]
+        made[name] = [[t.hex(), model.encode(hard.text(t))] for t in texts[:200]]
+    (out / "alone.json").write_text(json.dumps(made, separators=(",", ":")) + "\n")
+
+
 def main() -> None:
     args = argparse.ArgumentParser()
     args.add_argument("--large", action="store_true")
@@ -140,6 +152,7 @@ def main() -> None:
                  cls_token="<s>", unk_token="<unk>", pad_token="<pad>", mask_token="<mask>")
     for name in ["gpt2", "llama", "t5", "xlmr"]:
         convert(args.out / name)
+    write_alone(args.out)
 
 
 if __name__ == "__main__":

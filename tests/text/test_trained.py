@@ -78,6 +78,14 @@ class Trained(unittest.TestCase):
             with self.subTest(name):
                 self.compare(name, FOLDER / name, 100 + seed, exact=True)
 
+    def test_files_alone(self):
+        """A SentencePiece file without a tokenizer_class: as the sentencepiece library."""
+        golden = HERE.parent / "golden" / "tokenizers"
+        for name, cases in json.loads((golden / "alone.json").read_text()).items():
+            texts = [bytes.fromhex(text) for text, _ in cases]
+            for (_, want), line, (ids, _, _) in zip(cases, texts, attn_encode(golden / name, texts)):
+                self.assertEqual(ids, want, (name, line))
+
 
 if __name__ == "__main__":
     unittest.main()

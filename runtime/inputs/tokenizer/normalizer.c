@@ -26,22 +26,6 @@ static attn_status read_text(attn_normalizer *n, const attn_place *p, const char
     return n->text ? ATTN_OK : ATTN_NO_MEMORY;
 }
 
-static attn_status run_precompiled(const attn_normalizer *n, const attn_normalizing *shared,
-                                   const attn_string *in, attn_string *out, attn_error *err)
-{
-    (void)shared;
-    return attn_precompiled_apply(n->precompiled, in, out, err);
-}
-
-static attn_status read_precompiled(attn_normalizer *n, const attn_place *p, attn_arena *arena,
-                                    attn_error *err)
-{
-    const char *map = NULL;
-    ATTN_TRY(attn_place_text(p, "precompiled_charsmap", true, &map, err));
-    n->run = run_precompiled;
-    return attn_precompiled_read(&n->precompiled, map, p->file, p->name, arena, err);
-}
-
 /* The types that have no members. */
 static const struct {
     const char *type;
@@ -76,12 +60,13 @@ static attn_status read_one(attn_normalizer *n, const char *type, const attn_pla
         ATTN_TRY(attn_place_pattern(p, "pattern", patterns, &n->pattern, arena, err));
         return read_text(n, p, "content", arena, err);
     }
-    if (strcmp(type, "Precompiled") == 0) return read_precompiled(n, p, arena, err);
     if (strcmp(type, "Precompiled") == 0) {
         const char *map = NULL;
+        bool longest = false; /* of a SentencePiece file without a tokenizer_class */
         n->run = attn_normalize_precompiled;
         ATTN_TRY(attn_place_text(p, "precompiled_charsmap", true, &map, err));
-        return attn_precompiled_read(&n->precompiled, map, p->file, p->name, arena, err);
+        ATTN_TRY(attn_place_flag(p, "longest_match", false, &longest, err));
+        return attn_precompiled_read(&n->precompiled, map, p->file, p->name, longest, arena, err);
     }
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         if (strcmp(type, plain[i].type) == 0) {

@@ -8,31 +8,45 @@ struct attn_precompiled {
     size_t units;
     const char *texts; /* ended by a zero byte */
     size_t length;
-    const char *ascii[128]; /* what each becomes, or NULL */
+    bool longest;
+    bool ascii[128]; /* looked up: the map may have something for what begins with it */
 };
 
 /* ---- the map ------------------------------------------------------------------------------ */
 
-/* What the shortest beginning of key[0..length) that the map holds becomes; NULL: none. The file
- * may lead anywhere, so each step is checked. */
-static const char *find(const attn_precompiled *p, const char *key, size_t length)
+static size_t children(uint32_t unit)
 {
-    size_t at = 0;
-    uint32_t unit = p->unit[0];
-    at ^= (size_t)(unit >> 10) << ((unit & 1u << 9) >> 6);
+    return (size_t)(unit >> 10) << ((unit & 1u << 9) >> 6);
+}
+
+/* What the shortest, or the longest, beginning of key[0..length) that the map holds becomes, and
+ * how long that is; NULL: none. The file may lead anywhere, so each step is checked. */
+static const char *find(const attn_precompiled *p, const char *key, size_t length, size_t *matched)
+{
+    const char *found = NULL;
+    size_t at = children(p->unit[0]);
     for (size_t i = 0; i < length && key[i]; i++) {
         unsigned char c = (unsigned char)key[i];
         at ^= c;
-        if (at >= p->units) return NULL;
-        unit = p->unit[at];
-        if ((unit & (1u << 31 | 0xff)) != c) return NULL;
-        at ^= (size_t)(unit >> 10) << ((unit & 1u << 9) >> 6);
+        if (at >= p->units) break;
+        uint32_t unit = p->unit[at];
+        if ((unit & (1u << 31 | 0xff)) != c) break;
+        at ^= children(unit);
         if (!(unit >> 8 & 1)) continue;
         size_t text = at < p->units ? p->unit[at] & 0x7fffffff : SIZE_MAX;
-        bool inside = text < p->length && ((unsigned char)p->texts[text] & 0xc0) != 0x80;
-        return inside ? p->texts + text : NULL;
+        if (text < p->length && ((unsigned char)p->texts[text] & 0xc0) != 0x80) {
+            found = p->texts + text;
+            *matched = i + 1;
+        }
+        if (!p->longest) break;
     }
-    return NULL;
+    return found;
+}
+
+static bool begins_any(const attn_precompiled *p, unsigned char c)
+{
+    size_t at = children(p->unit[0]) ^ c;
+    return at < p->units && (p->unit[at] & (1u << 31 | 0xff)) == c;
 }
 
 static int base64_digit(char c)
@@ -101,7 +115,8 @@ static attn_status read_units(attn_precompiled *p, unsigned char *bytes, size_t 
 }
 
 attn_status attn_precompiled_read(attn_precompiled **out, const char *base64, const char *file,
-                                  const char *place, attn_arena *arena, attn_error *err)
+                                  const char *place, bool longest, attn_arena *arena,
+                                  attn_error *err)
 {
     size_t length = strlen(base64), size;
     attn_precompiled *p = attn_arena_get(arena, 1, sizeof *p, err);
@@ -112,10 +127,8 @@ attn_status attn_precompiled_read(attn_precompiled **out, const char *base64, co
         return attn_fail(err, ATTN_BAD_FILE, "%s: %s: the character map is not base64", file,
                          place);
     ATTN_TRY(read_units(p, bytes, size, file, place, arena, err));
-    for (int c = 1; c < 128; c++) {
-        char key = (char)c;
-        p->ascii[c] = find(p, &key, 1);
-    }
+    p->longest = longest;
+    for (int c = 1; c < 128; c++) p->ascii[c] = begins_any(p, (unsigned char)c);
     *out = p;
     return ATTN_OK;
 }
@@ -266,15 +279,28 @@ static long count_characters(const char *text, size_t length)
 static attn_status map_grapheme(const attn_precompiled *p, rewriter *r, size_t at, size_t end)
 {
     const char *text = r->edit.in->text, *to;
+    size_t matched;
     uint32_t c;
-    if (end - at < 6 && (to = find(p, text + at, end - at)) != NULL)
+    if (end - at < 6 && (to = find(p, text + at, end - at, &matched)) != NULL)
         return replace(r, count_characters(text + at, end - at), to);
     for (size_t n; at < end; at += n) {
         n = attn_utf8_read(text + at, &c);
-        to = find(p, text + at, n);
+        to = find(p, text + at, n, &matched);
         ATTN_TRY(to ? replace(r, 1, to) : keep(r, at, at + n));
     }
     return ATTN_OK;
+}
+
+/* As the sentencepiece library does. */
+static attn_status map_longest(const attn_precompiled *p, rewriter *r, size_t at, size_t *end)
+{
+    const char *text = r->edit.in->text;
+    size_t matched;
+    uint32_t c;
+    const char *to = find(p, text + at, r->edit.in->length - at, &matched);
+    bool whole = to && (at + matched == r->edit.in->length || (text[at + matched] & 0xc0) != 0x80);
+    *end = at + (whole ? matched : attn_utf8_read(text + at, &c));
+    return whole ? replace(r, count_characters(text + at, matched), to) : keep(r, at, *end);
 }
 
 attn_status attn_precompiled_apply(const attn_precompiled *p, const attn_string *in,
@@ -289,10 +315,12 @@ attn_status attn_precompiled_apply(const attn_precompiled *p, const attn_string 
             end++;
         if (end > at) {
             ATTN_TRY(keep(&r, at, end));
-            continue;
+        } else if (p->longest) {
+            ATTN_TRY(map_longest(p, &r, at, &end));
+        } else {
+            end = grapheme_end(in->text, in->length, at);
+            ATTN_TRY(map_grapheme(p, &r, at, end));
         }
-        end = grapheme_end(in->text, in->length, at);
-        ATTN_TRY(map_grapheme(p, &r, at, end));
     }
     ATTN_TRY(flush(&r));
     attn_edit_skip(&r.edit, in->length - r.edit.at);

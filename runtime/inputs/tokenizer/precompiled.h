@@ -15,11 +15,13 @@ typedef struct attn_precompiled attn_precompiled;
 /* "precompiled_charsmap" of a tokenizer.json. Errors are "FILE: PLACE: ...": not base64, a trie
  * that is not whole units or goes beyond the end, replacements that are not UTF-8. */
 attn_status attn_precompiled_read(attn_precompiled **out, const char *base64, const char *file,
-                                  const char *place, attn_arena *arena, attn_error *err);
+                                  const char *place, bool longest, attn_arena *arena,
+                                  attn_error *err);
 
 /* The `tokenizers` library's Precompiled normalizer: a grapheme of less than 6 bytes is replaced as
  * a whole by what the shortest of its beginnings that the map holds becomes; otherwise each of its
- * characters alone is looked up. Linear. */
+ * characters alone is looked up. If `longest`, what the sentencepiece library does: the longest
+ * text of the map that stands at a place is replaced. Linear. */
 attn_status attn_precompiled_apply(const attn_precompiled *p, const attn_string *in,
                                    attn_string *out, attn_error *err);
 

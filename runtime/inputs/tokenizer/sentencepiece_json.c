@@ -244,6 +244,7 @@ static cJSON *charsmap(builder *b)
     }
     attn_put_text(&b->failed, item, "type", "Precompiled");
     attn_put_text(&b->failed, item, "precompiled_charsmap", text);
+    if (b->family == PLAIN) attn_put_flag(&b->failed, item, "longest_match", true);
     return item;
 }
 
