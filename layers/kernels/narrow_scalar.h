@@ -106,7 +106,7 @@ VEC_INLINE VI vi_halves(VI a, const int shift)
 }
 VEC_INLINE VI vi_sub(VI a, VI b)
 {
-    return a - b;
+    return (int32_t)((uint32_t)a - (uint32_t)b);
 }
 VEC_INLINE V v_from_int(VI a)
 {
