@@ -124,6 +124,9 @@ class Answer(Case):
         windows = tokenizer(
             question, context, truncation="only_second", max_length=limit, stride=min(limit // 2, 128),
             return_overflowing_tokens=True, return_offsets_mapping=True)
+        whole, ranges = tokenizer(context, add_special_tokens=False, return_offsets_mapping=True), {}
+        for word, (first, end) in zip(whole.word_ids(), whole["offset_mapping"]):
+            ranges[word] = ranges.get(word, (first,))[0], end
         for i in range(len(windows["input_ids"])):
             names = [name for name in ("input_ids", "token_type_ids", "attention_mask") if name in windows]
             with torch.inference_mode():
@@ -132,12 +135,8 @@ class Answer(Case):
             words = windows.word_ids(i)
             start, end = (x[0].double().numpy()[tokens] for x in (output.start_logits, output.end_logits))
             for (a, b), p in best_spans(start, end).items():
-                a, b = tokens[a], tokens[b]
-                while a > tokens[0] and words[a - 1] == words[a]:
-                    a -= 1
-                while b < tokens[-1] and words[b + 1] == words[b]:
-                    b += 1
-                place = windows["offset_mapping"][i][a][0], windows["offset_mapping"][i][b][1]
+                # Whole words, also where a window cuts one.
+                place = ranges[words[tokens[a]]][0], ranges[words[tokens[b]]][1]
                 found[place] = max(found.get(place, 0), p)
         return found
 
