@@ -10,9 +10,8 @@ typedef struct text_input {
     explain_words words; /* of the two above */
 } text_input;
 
-/* Opens the tokenizer of `model` and gives the text (and its pair, or NULL) to the session: token
- * ids to its input of kind tokens, the attention mask and token types where it has such inputs. All
- * must live until the run. Frees nothing on failure: text_input_free does. */
+/* Opens the tokenizer of `model` and gives the text (and its pair, or NULL) to the session. The
+ * texts must live as long as the input. Frees nothing on failure: text_input_free does. */
 attn_status text_input_set(attn_session *session, const char *model, const char *text,
                            const char *pair, text_input *input, attn_error *err);
 /* Accepts a zeroed or half-made one. */
