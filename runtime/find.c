@@ -1,6 +1,6 @@
 /* From a path to a description, a config and the names of the files beside them. */
-#include "runtime/gguf_bind.h"
 #include "runtime/model.h"
+#include "runtime/weights/gguf_bind.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 
 #include "layers/layer.h"
 #include "runtime/expression.h"
-#include "runtime/weights.h"
+#include "runtime/weights/weights.h"
 
 enum {
     ATTN_MAX_NODES = 8192,

@@ -1,7 +1,7 @@
 #include "runtime/model.h"
 
-#include "runtime/kept.h"
 #include "runtime/plan.h"
+#include "runtime/weights/kept.h"
 
 #include <string.h>
 

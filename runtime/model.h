@@ -4,7 +4,7 @@
 
 #include "runtime/graph.h"
 #include "runtime/inputs/preprocess.h"
-#include "runtime/params.h"
+#include "runtime/weights/params.h"
 
 struct attn_model {
     attn_memory memory;

@@ -1,8 +1,8 @@
 /* attn pack: a model's weights in another precision, or as this CPU takes them. */
 #include "tools/cli.h"
 
-#include "runtime/kept.h"
-#include "runtime/pack.h"
+#include "runtime/weights/kept.h"
+#include "runtime/weights/pack.h"
 
 #include <stdio.h>
 

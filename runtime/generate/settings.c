@@ -1,7 +1,7 @@
 /* What the folder says of generation: generation_config.json, config.json; or the GGUF file. */
-#include "runtime/gguf.h"
 #include "runtime/json.h"
 #include "runtime/model.h"
+#include "runtime/weights/gguf.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,8 +3,8 @@
 #include "runtime/text/chat.h"
 
 #include "runtime/base/file.h"
-#include "runtime/gguf.h"
 #include "runtime/json.h"
+#include "runtime/weights/gguf.h"
 
 #include <stdio.h>
 #include <string.h>

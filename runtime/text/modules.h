@@ -3,7 +3,7 @@
 #define ATTN_TEXT_MODULES_H
 
 #include "runtime/json.h"
-#include "runtime/weights.h"
+#include "runtime/weights/weights.h"
 
 enum { ATTN_MAX_MODULES = 16, ATTN_MAX_POOLINGS = 6 };
 

@@ -1,7 +1,7 @@
 /* libFuzzer target: the GGUF reader on any bytes, then every entry and element of what it accepts.
  * Build with -fsanitize=fuzzer,address,undefined; corpus: tests/fuzz/corpus/gguf. */
-#include "runtime/gguf.h"
 #include "runtime/json.h"
+#include "runtime/weights/gguf.h"
 
 #include <stdlib.h>
 #include <string.h>

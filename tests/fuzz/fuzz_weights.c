@@ -1,6 +1,6 @@
 /* libFuzzer target: the safetensors parser on any bytes, then every byte of what it accepts. Build
  * with -fsanitize=fuzzer,address,undefined; corpus: tests/fuzz/corpus/weights. */
-#include "runtime/weights.h"
+#include "runtime/weights/weights.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 #define TESTS_CASE_FOLDER_H
 
 #include "runtime/json.h"
-#include "runtime/weights.h"
+#include "runtime/weights/weights.h"
 #include "tests/check.h"
 
 #include <ctype.h>

@@ -3,7 +3,7 @@
 #define TESTS_MODELS_TEST_H
 
 #include "runtime/attn.h"
-#include "runtime/weights.h"
+#include "runtime/weights/weights.h"
 #include "tests/check.h"
 
 #include <stdatomic.h>

@@ -2,8 +2,8 @@
  * the same bits; what is malformed is refused with one line that says where. */
 #define _POSIX_C_SOURCE 200809L
 
-#include "runtime/gguf.h"
 #include "runtime/json.h"
+#include "runtime/weights/gguf.h"
 #include "tests/runtime/failing.h"
 
 #include <setjmp.h>

@@ -2,8 +2,8 @@
 #define _XOPEN_SOURCE 700
 #include "tests/check.h"
 
-#include "runtime/kept.h"
 #include "runtime/session.h"
+#include "runtime/weights/kept.h"
 
 #include "tests/runtime/failing.h"
 #include "tests/runtime/folder.h"

@@ -3,8 +3,8 @@
 #define _XOPEN_SOURCE 700
 #include "tests/check.h"
 
-#include "runtime/pack.h"
 #include "runtime/session.h"
+#include "runtime/weights/pack.h"
 
 #include "tests/runtime/failing.h"
 #include "tests/runtime/folder.h"

@@ -2,7 +2,7 @@
  * golden files and hashes come from tests/golden/make_weights.py. */
 #define _POSIX_C_SOURCE 200809L
 
-#include "runtime/weights.h"
+#include "runtime/weights/weights.h"
 #include "tests/runtime/failing.h"
 
 #include <setjmp.h>

@@ -25,7 +25,7 @@ except ImportError:
 
 ROOT = Path(__file__).resolve().parents[2]
 ATTN = Path(os.environ.get("ATTN", ROOT / "build" / "attn")).resolve()
-TRAINING = [(ROOT / name).read_text() for name in ("README.md", "models/FORMAT.md", "runtime/weights.c")]
+TRAINING = [(ROOT / name).read_text() for name in ("README.md", "models/FORMAT.md", "runtime/weights/weights.c")]
 TEXTS = [
     "", "Hello world", "  two  spaces   three ", "it's we'll I'M DON'T", "12 345 6789 1234567", "naïve Ünïcödé Straße",
     "日本語のテキスト 中文 한국어", "עברית العربية हिन्दी ไทย", "😀👩‍👩‍👧 emoji 🏳️‍🌈", "tab\tline\n\nlines \r\n end ", "e\u0301 combining n\u0303",

@@ -3,8 +3,8 @@
 #ifndef ATTN_TOKENIZER_GGUF_H
 #define ATTN_TOKENIZER_GGUF_H
 
-#include "runtime/gguf.h"
 #include "runtime/json.h"
+#include "runtime/weights/gguf.h"
 
 /* The kinds of "tokenizer.ggml.model": gpt2 (byte-level BPE; "tokenizer.ggml.pre" names how text is
  * cut first), llama (a SentencePiece BPE: without merges they are what the vocabulary and its

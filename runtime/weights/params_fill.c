@@ -1,10 +1,10 @@
 /* Weights become panels: in the order in which they lie in the file, cut into tasks for all CPUs,
  * and what has been read of the file is let go. Each panel stands for itself, so the result depends
  * neither on the tasks nor on the threads. */
-#include "runtime/params.h"
+#include "runtime/weights/params.h"
 
-#include "runtime/gguf.h"
 #include "runtime/threads.h"
+#include "runtime/weights/gguf.h"
 
 #include <stdlib.h>
 #include <string.h>

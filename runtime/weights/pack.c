@@ -1,7 +1,7 @@
 /* The folder of `attn pack`: made under another name beside it, and renamed when it is whole. */
 #define _POSIX_C_SOURCE 200809L
 
-#include "runtime/pack.h"
+#include "runtime/weights/pack.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
-#include "runtime/weights.h"
+#include "runtime/weights/weights.h"
 
-#include "runtime/gguf.h"
 #include "runtime/json.h"
+#include "runtime/weights/gguf.h"
 
 #include <stdlib.h>
 #include <string.h>

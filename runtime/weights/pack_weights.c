@@ -1,6 +1,6 @@
 /* The weight file of `attn pack`: what each tensor becomes, where it lies, the header. */
 #include "runtime/json.h"
-#include "runtime/pack.h"
+#include "runtime/weights/pack.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "runtime/gguf_bind.h"
+#include "runtime/weights/gguf_bind.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-#include "runtime/params.h"
+#include "runtime/weights/params.h"
 
-#include "runtime/gguf.h"
+#include "runtime/weights/gguf.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -27,7 +27,7 @@
 #ifndef ATTN_GGUF_H
 #define ATTN_GGUF_H
 
-#include "runtime/weights.h"
+#include "runtime/weights/weights.h"
 
 /* ---- blocks ------------------------------------------------------------------------------- */
 

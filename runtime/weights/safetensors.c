@@ -5,7 +5,7 @@
  *             "data_offsets": [begin, end] }, ... }     offsets count from the buffer's start
  */
 #include "runtime/json.h"
-#include "runtime/weights.h"
+#include "runtime/weights/weights.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Blocks of quantised elements as f32: the formulas of gguf.h, and where the bits lie. */
-#include "runtime/gguf.h"
+#include "runtime/weights/gguf.h"
 
 #include <string.h>
 

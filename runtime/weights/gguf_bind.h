@@ -3,8 +3,8 @@
 #ifndef ATTN_GGUF_BIND_H
 #define ATTN_GGUF_BIND_H
 
-#include "runtime/gguf.h"
 #include "runtime/json.h"
+#include "runtime/weights/gguf.h"
 
 /* "general.architecture" as text in the arena. Errors: ATTN_BAD_FILE: missing, or no text; the file
  * is one part of several. */

@@ -1,6 +1,6 @@
 /* The values of GGUF metadata, as numbers, texts and JSON. */
-#include "runtime/gguf.h"
 #include "runtime/json.h"
+#include "runtime/weights/gguf.h"
 
 #include <math.h>
 #include <stdlib.h>

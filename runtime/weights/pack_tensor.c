@@ -2,7 +2,7 @@
  * and integers are those that attn_kernels.pack finds, and finds again in what is read back. */
 #define _POSIX_C_SOURCE 200809L
 
-#include "runtime/pack.h"
+#include "runtime/weights/pack.h"
 
 #include <errno.h>
 #include <math.h>

@@ -7,7 +7,7 @@
  *   4 bits  NAME_shape I64: the tensor's shape, seen as [out, in] or [in, out]; NAME U8: two of the
  *           inputs in a byte, the first in the low half, as q + 8: [out, ceil(in / 2)] or
  *           [ceil(in / 2), out]; NAME_scale BF16: [out, ceil(in / 32)] or [ceil(in / 32), out] */
-#include "runtime/gguf.h"
+#include "runtime/weights/gguf.h"
 
 #include <math.h>
 #include <stdlib.h>

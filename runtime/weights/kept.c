@@ -3,12 +3,12 @@
  * Everything in the header must be what this process would write now; that is the whole check. */
 #define _DEFAULT_SOURCE /* madvise */
 
-#include "runtime/kept.h"
+#include "runtime/weights/kept.h"
 
 #include "runtime/base/hash.h"
-#include "runtime/gguf.h"
-#include "runtime/pack.h"
 #include "runtime/threads.h"
+#include "runtime/weights/gguf.h"
+#include "runtime/weights/pack.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* The reader of gguf.h's format. */
-#include "runtime/gguf.h"
+#include "runtime/weights/gguf.h"
 
 #include "runtime/json.h"
 
