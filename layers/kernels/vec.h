@@ -34,8 +34,8 @@
 
 /* VEC_UNROLL stands before a loop of constant length over an array of vectors, to keep it in
  * registers. */
-#if defined(VEC_SCALAR)
-#define VEC_UNROLL
+#if defined(VEC_SCALAR) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define VEC_UNROLL /* gcc's sanitizers leave loops that it then warns of */
 #elif defined(__clang__)
 #define VEC_UNROLL _Pragma("unroll")
 #else
