@@ -154,9 +154,10 @@ ATTN_API attn_status attn_set_encodings(attn_session *session, const attn_encodi
                                         size_t count, int32_t padding_id, attn_error *err);
 
 /* Sentences to vectors, as the folder's modules.json says (Transformer, Pooling, Dense, Normalize,
- * with sentence_bert_config.json and the prompts of config_sentence_transformers.json); without it:
- * the mean over the tokens of "last_hidden_state", normalised, or else the output of kind
- * embedding. Opens the model, a session and the tokenizer of the folder. */
+ * with sentence_bert_config.json and the prompts of config_sentence_transformers.json); without it,
+ * as a GGUF file's "pooling_type" says, or the mean over the tokens of "last_hidden_state",
+ * normalised, or else the output of kind embedding. Opens the model, a session and the tokenizer of
+ * the folder. */
 typedef struct attn_embedder attn_embedder;
 
 ATTN_API attn_status attn_embedder_open(attn_embedder **out, const char *folder,

@@ -3,6 +3,7 @@
 #include "runtime/session.h"
 #include "runtime/text/batches.h"
 #include "runtime/text/modules.h"
+#include "runtime/weights/gguf.h"
 
 #include <string.h>
 #include <utf8proc.h>
@@ -41,6 +42,38 @@ static attn_status choose_output(attn_embedder *e, attn_error *err)
                      e->model->description_name, e->model->name);
 }
 
+/* A GGUF file says itself how the rows become one vector: "bert.pooling_type", by ggml's numbers. A
+ * folder's modules.json comes first. */
+static attn_status choose_pooling(attn_embedder *e, attn_error *err)
+{
+    static const struct {
+        double number;
+        attn_pooling pooling;
+    } known[] = {{1, ATTN_POOL_MEAN}, {2, ATTN_POOL_CLS}, {3, ATTN_POOL_LAST}};
+    const attn_gguf *gguf = e->model->weights.gguf;
+    static const char end[] = ".pooling_type";
+    if (!gguf || !e->modules.by_default) return ATTN_OK;
+    for (size_t i = 0; i < gguf->count; i++) {
+        const attn_gguf_value *v = &gguf->value[i];
+        const unsigned char *at = v->data;
+        attn_gguf_item item;
+        size_t length = strlen(v->key);
+        if (length < sizeof end || strcmp(v->key + length - (sizeof end - 1), end) != 0 ||
+            v->type == ATTN_GGUF_ARRAY || v->type == ATTN_GGUF_TEXT)
+            continue;
+        if (!attn_gguf_next(v, &at, &item)) continue;
+        for (size_t j = 0; j < sizeof known / sizeof *known; j++)
+            if (item.number == known[j].number) {
+                e->modules.module[0].pooling[0] = known[j].pooling;
+                return ATTN_OK;
+            }
+        return attn_fail(err, ATTN_BAD_MODEL,
+                         "%s: %s is %g, expected 1 (mean), 2 (cls) or 3 (last)", gguf->file, v->key,
+                         item.number);
+    }
+    return ATTN_OK;
+}
+
 static attn_status open_parts(attn_embedder *e, const char *folder,
                               const attn_model_options *options,
                               const attn_session_options *session, attn_error *err)
@@ -50,6 +83,7 @@ static attn_status open_parts(attn_embedder *e, const char *folder,
                                    .max_memory = options->max_memory};
     ATTN_TRY(attn_model_open(&e->model, e->modules.folder, options, err));
     ATTN_TRY(choose_output(e, err));
+    ATTN_TRY(choose_pooling(e, err));
     ATTN_TRY(attn_session_open(&e->session, e->model, session, err));
     ATTN_TRY(attn_tokenizer_open(&e->tokenizer, e->modules.folder, &text, err));
     size_t limit = attn_text_limit(e->model);

@@ -240,6 +240,7 @@ attn_status attn_modules_read(attn_modules *m, const char *folder, attn_memory *
     *m = (attn_modules){.folder = folder};
     if (!file) return ATTN_NO_MEMORY;
     if (!attn_file_exists(file)) {
+        m->by_default = true;
         m->count = 2;
         m->module[0] = (attn_module){.kind = ATTN_MODULE_POOLING,
                                      .poolings = 1,

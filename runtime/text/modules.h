@@ -32,7 +32,8 @@ typedef struct attn_modules {
     const char *folder; /* of the transformer */
     size_t max_tokens;  /* 0: not said */
     bool lower;
-    cJSON *config; /* config_sentence_transformers.json, or NULL */
+    bool by_default; /* there is no modules.json */
+    cJSON *config;   /* config_sentence_transformers.json, or NULL */
     size_t count;
     attn_module module[ATTN_MAX_MODULES];
 } attn_modules;

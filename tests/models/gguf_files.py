@@ -78,7 +78,7 @@ def unpermute(data: np.ndarray, heads: int) -> np.ndarray:
     return data.reshape(heads, data.shape[0] // heads // 2, 2, *data.shape[1:]).swapaxes(1, 2).reshape(data.shape)
 
 
-def write_metadata(w: gguf.GGUFWriter, config: object, architecture: str) -> None:
+def write_metadata(w: gguf.GGUFWriter, config: object, architecture: str, tokens: list[str] | None = None) -> None:
     get = lambda *names: next(getattr(config, name) for name in names if hasattr(config, name))  # noqa: E731
     w.add_block_count(get("num_hidden_layers", "n_layer"))
     w.add_context_length(get("max_position_embeddings", "n_positions"))
@@ -104,17 +104,17 @@ def write_metadata(w: gguf.GGUFWriter, config: object, architecture: str) -> Non
         w.add_causal_attention(False)
         w.add_token_type_count(config.type_vocab_size)
     w.add_tokenizer_model({"bert": "bert", "gpt2": "gpt2"}.get(architecture, "llama"))
-    w.add_token_list([f"t{i}" for i in range(config.vocab_size)])
+    w.add_token_list(tokens or [f"t{i}" for i in range(config.vocab_size)])
 
 
 def write_gguf(
     model: torch.nn.Module, path: Path, architecture: str, kinds: list[str], more: dict | None = None,
-    tensors: dict | None = None,
+    tensors: dict | None = None, tokens: list[str] | None = None,
 ) -> None:
     """Matrices in the types of `kinds`, one after another; all else f32. The model gets the values that the file
-    then has. more: further metadata; tensors: further ones."""
+    then has. more: further metadata; tensors: further ones; tokens: the vocabulary, else "t0", "t1" ..."""
     w = gguf.GGUFWriter(path, architecture)
-    write_metadata(w, model.config, architecture)
+    write_metadata(w, model.config, architecture, tokens)
     for key, value in (more or {}).items():
         add = {str: w.add_string, int: w.add_uint32}.get(type(value), w.add_float32)
         add(key, value)

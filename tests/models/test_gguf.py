@@ -77,6 +77,27 @@ class Bert(Gguf):
         for seed, kind in enumerate(K_TYPES):
             self.check(self.model(**sizes), "bert", [kind], ("last_hidden_state",), seed)
 
+    def test_pooling(self) -> None:
+        """attn embed: one vector as "bert.pooling_type" says."""
+        words = ["the", "cat", "sat", "still", "here"]
+        tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"] + ["\u2581" + word for word in words]
+        ids = [2, 4, 5, 6, 3]
+        specials = {"seperator_token_id": 3, "cls_token_id": 2, "unknown_token_id": 1, "padding_token_id": 0}
+        more = {f"tokenizer.ggml.{key}": value for key, value in specials.items()}
+        model = self.model(vocab_size=len(tokens))
+        perturb(model, 3)
+        path = self.folder / "pooled.gguf"
+        pick = {None: lambda x: x.mean(0), 1: lambda x: x.mean(0), 2: lambda x: x[0], 3: lambda x: x[-1]}
+        for number, pool in pick.items():
+            write_gguf(model, path, "bert", ["F32"], more | ({"bert.pooling_type": number} if number else {}), None, tokens)
+            with torch.no_grad():
+                rows = model(torch.tensor([ids])).last_hidden_state[0]
+            ours = json.loads(attn("embed", path, "the cat sat", "--json"))["vectors"][0]
+            self.compare(np.array(ours, np.float32), torch.nn.functional.normalize(pool(rows), dim=0).numpy())
+        write_gguf(model, path, "bert", ["F32"], more | {"bert.pooling_type": 4}, None, tokens)
+        with self.assertRaisesRegex(AttnError, "pooling_type is 4, expected 1"):
+            attn("embed", path, "the cat sat", "--json")
+
     def test_large_table(self) -> None:
         """Rows of a table that stays where it is mapped."""
         for kind in ("F32", "F16", "Q8_0", "Q4_1"):
