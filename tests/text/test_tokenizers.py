@@ -67,7 +67,9 @@ class Lines(unittest.TestCase):
     def test_trained(self):
         folder = os.path.join(GOLDEN, "tokenizers")
         for name in sorted(os.listdir(folder)):
-            if name.endswith(".json"):
+            with open(os.path.join(folder, name), "rb") as file:
+                tokenizer = name.endswith(".json") and b'"model"' in file.read()
+            if tokenizer:  # others lie beside them
                 with self.subTest(name):
                     self.check(os.path.join(folder, name), 500, 7)
 

@@ -1,7 +1,7 @@
 """A language model's speed beside llama.cpp on the same GGUF file: the prompt, then token by token.
 
     python tools/bench/language.py [--build FOLDER] [--types f32,bf16,q8_0,q4_0 | --file MODEL.gguf]
-        [--threads 1,2] [--rounds N] [--prompt 128] [--tokens 64] [--work FOLDER] [--json FILE]
+        [--threads 1,2] [--rounds N] [--prompt 128] [--tokens 64] [--dtype int8] [--work FOLDER] [--json FILE]
 
 The model has SmolLM2-135M's shape and random weights, unless --file names another; it is made once, in
 --work (build/language). Both run in turns, round after round; what is printed are medians, and the medians
@@ -103,7 +103,8 @@ def run_attn(options, path, ids, threads):
     """(seconds of the prompt, seconds of each token after it)"""
     text = subprocess.run(
         [os.path.join(options.build, "attn"), "generate", path, "--ids", ",".join(map(str, ids)),
-         "--max-tokens", str(options.tokens + 1), "--threads", str(threads), "--json"],
+         "--max-tokens", str(options.tokens + 1), "--threads", str(threads), "--json",
+         *(["--dtype", options.dtype] if options.dtype else [])],
         stdout=subprocess.PIPE, check=True).stdout
     found = json.loads(text)
     if found["tokens"] < 2:
@@ -213,6 +214,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompt", type=int, default=128)
     parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--dtype", help="attn's precision; llama.cpp rounds the inputs of 8- and 4-bit weights, as int8 does")
     parser.add_argument("--work", default="build/language")
     parser.add_argument("--json")
     options = parser.parse_args()
