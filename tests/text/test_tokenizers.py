@@ -67,9 +67,7 @@ class Lines(unittest.TestCase):
     def test_trained(self):
         folder = os.path.join(GOLDEN, "tokenizers")
         for name in sorted(os.listdir(folder)):
-            with open(os.path.join(folder, name), "rb") as file:
-                tokenizer = name.endswith(".json") and b'"model"' in file.read()
-            if tokenizer:  # others lie beside them
+            if name.endswith(".json") and name != "alone.json":  # that one holds results
                 with self.subTest(name):
                     self.check(os.path.join(folder, name), 500, 7)
 
