@@ -13,16 +13,18 @@ static attn_status find_ports(attn_generator *g, attn_error *err)
         if (graph->input[i].kind == ATTN_KIND_TOKENS && graph->input[i].rank == 1 && !g->tokens)
             g->tokens = &graph->input[i];
     for (size_t i = 0; i < graph->outputs; i++)
-        if (strcmp(graph->output[i].name, "logits") == 0 || graph->outputs == 1)
+        if ((strcmp(graph->output[i].name, "logits") == 0 || graph->outputs == 1) &&
+            graph->output[i].kind != ATTN_KIND_CLASSES)
             g->logits = &graph->output[i];
     if (!g->tokens)
         return attn_fail(err, ATTN_BAD_ARGUMENT,
                          "model \"%s\" generates no text: it has no input of kind \"tokens\"",
                          g->model->name);
     if (!g->logits)
-        return attn_fail(err, ATTN_BAD_ARGUMENT,
-                         "model \"%s\" generates no text: it has no output \"logits\"",
-                         g->model->name);
+        return attn_fail(
+            err, ATTN_BAD_ARGUMENT,
+            "model \"%s\" generates no text: it has no output \"logits\" over a vocabulary",
+            g->model->name);
     return ATTN_OK;
 }
 

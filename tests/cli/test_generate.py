@@ -174,6 +174,8 @@ class Generate(Case):
             "format": "attn/1", "name": "p", "inputs": {"x": {"shape": [2]}},
             "graph": [{"layer": "relu", "in": "x", "out": "y"}], "outputs": {"y": {}}}))
         self.bad("generate", picture, "--ids", "1", says="generates no text: it has no input of kind \"tokens\"")
+        self.bad("generate", "models/sentiment", "--prompt", "a",
+                 says="generates no text: it has no output \"logits\" over a vocabulary")
 
     def test_window(self):
         self.bad("generate", self.model, "--prompt", "a", "--max-tokens", "300", says="do not fit")
