@@ -1,6 +1,7 @@
 /* attn tokenize: text to ids and back. */
 #include "runtime/attn_text.h"
 #include "tools/cli_text.h"
+#include "tools/texts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,24 +17,6 @@ typedef struct source {
 
 /* ---- what is printed ---------------------------------------------------------------------- */
 
-/* Text on one line: control characters and the backslash as escapes. */
-static void print_line(const char *text, size_t length)
-{
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c == '\n')
-            fputs("\\n", stdout);
-        else if (c == '\t')
-            fputs("\\t", stdout);
-        else if (c == '\\')
-            fputs("\\\\", stdout);
-        else if (c < 0x20 || c == 0x7f)
-            printf("\\x%02x", c);
-        else
-            putchar(c);
-    }
-}
-
 static void print_encoding(const attn_tokenizer *t, const attn_encoding *e, const source *text)
 {
     printf("%8s  %-24s %s\n", "id", "token", "bytes");
@@ -43,14 +26,14 @@ static void print_encoding(const attn_tokenizer *t, const attn_encoding *e, cons
         int width = 0;
         for (size_t k = 0; token && k < length; k++) width += (token[k] & 0xc0) != 0x80;
         printf("%8ld  ", (long)e->ids[i]);
-        print_line(token ? token : "?", token ? length : 1);
+        texts_print_line(token ? token : "?", token ? length : 1);
         printf("%*s ", width < 24 ? 24 - width : 0, "");
         if (e->sequence[i] < 0) {
             puts("-");
             continue;
         }
         printf("%zu..%zu%s  ", first, end, e->sequence[i] ? " of the pair" : "");
-        print_line(text[e->sequence[i]].text + first, end - first);
+        texts_print_line(text[e->sequence[i]].text + first, end - first);
         putchar('\n');
     }
 }

@@ -1,5 +1,6 @@
 /* attn trace: one run, step by step; and the first step that differs from a reference. */
 #include "tools/text_input.h"
+#include "tools/texts.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -77,9 +78,8 @@ static void print_token(const trace *t, const char *what, size_t index, size_t c
         printf("%s %zu", what, index);
         return;
     }
-    putchar('"'); /* nothing of a file may steer the terminal */
-    for (size_t i = 0; i < length && i < 40; i++)
-        putchar((unsigned char)piece[i] < 0x20 || piece[i] == 0x7f ? '?' : piece[i]);
+    putchar('"');
+    texts_print_line(piece, length); /* nothing of a file may steer the terminal */
     putchar('"');
 }
 

@@ -104,16 +104,11 @@ static attn_status read_one(attn_postprocessor *post, const char *type, const at
 static attn_status read_any(attn_postprocessors *posts, const attn_place *p, attn_arena *arena,
                             attn_error *err)
 {
-    const char *type = NULL;
-    if (!cJSON_IsObject(p->object))
-        return attn_place_fail(p, err, "an object is needed, found %s", attn_json_kind(p->object));
-    ATTN_TRY(attn_place_text(p, "type", true, &type, err));
-    if (strcmp(type, "Sequence") == 0) {
-        const cJSON *list = attn_json_get(p->object, "processors");
-        int index = 0;
-        if (!cJSON_IsArray(list))
-            return attn_place_fail(p, err, "\"processors\": a list is needed, found %s",
-                                   attn_json_kind(list));
+    const char *type;
+    const cJSON *list;
+    int index = 0;
+    ATTN_TRY(attn_place_component(p, "processors", &type, &list, err));
+    if (list) {
         for (const cJSON *item = list->child; item; item = item->next, index++) {
             attn_place at = attn_place_at(p, "processors", item, index);
             ATTN_TRY(read_any(posts, &at, arena, err));

@@ -130,3 +130,18 @@ attn_status attn_place_pattern(const attn_place *p, const char *key, attn_patter
     *out = pattern;
     return status;
 }
+
+attn_status attn_place_component(const attn_place *p, const char *key, const char **type,
+                                 const cJSON **list, attn_error *err)
+{
+    *type = NULL;
+    *list = NULL;
+    if (!cJSON_IsObject(p->object))
+        return attn_place_fail(p, err, "an object is needed, found %s", attn_json_kind(p->object));
+    ATTN_TRY(attn_place_text(p, "type", true, type, err));
+    if (strcmp(*type, "Sequence") != 0) return ATTN_OK;
+    *list = attn_json_get(p->object, key);
+    if (cJSON_IsArray(*list)) return ATTN_OK;
+    return attn_place_fail(p, err, "\"%s\": a list is needed, found %s", key,
+                           attn_json_kind(*list));
+}

@@ -17,6 +17,11 @@ attn_status attn_place_fail(const attn_place *p, attn_error *err, const char *fo
 /* The member `key`, or its entry `index` if index >= 0, as a place of its own. */
 attn_place attn_place_at(const attn_place *p, const char *key, const cJSON *object, int index);
 
+/* The "type" of a normalizer or the like; of a "Sequence", *list is what it has under `key`,
+ * otherwise NULL. */
+attn_status attn_place_component(const attn_place *p, const char *key, const char **type,
+                                 const cJSON **list, attn_error *err);
+
 /* Required: an error if absent. The optional ones leave *out as it is when absent or null. */
 attn_status attn_place_flag(const attn_place *p, const char *key, bool needed, bool *out,
                             attn_error *err);
