@@ -131,6 +131,21 @@ attn_status attn_read_ints(attn_reader *r, const char *key, long min, long max, 
 #define ATTN_SYMBOL_BASE (-1000000L)
 #define ATTN_SYMBOL(i) (ATTN_SYMBOL_BASE - (long)(i))
 
+/* Integers that shapes depend on: a list as above (`key`), or the elements of an i32 value that the
+ * attribute "<key>_from" names, which must be known when a run is planned (attn_infer.known): a
+ * constant, or what was computed from shapes and constants alone. Not both. */
+enum { ATTN_MAX_INTS = 2 * ATTN_MAX_RANK };
+typedef struct attn_ints {
+    int operand; /* the value's place among the inputs, or -1: they are in value */
+    int count;   /* 0 if both keys are absent, or the list is empty */
+    bool given;  /* one of the keys is there */
+    long min, max;
+    long value[ATTN_MAX_INTS];
+    const char *key;
+} attn_ints;
+attn_status attn_read_known_ints(attn_reader *r, const char *key, long min, long max,
+                                 attn_ints *ints);
+
 bool attn_has_key(const attn_reader *r, const char *key);
 
 /* An attribute that is an object, such as a config's "rope_scaling". Between the two calls the
@@ -193,6 +208,10 @@ typedef struct attn_infer {
     attn_panel_type products; /* what attention's products are computed with: F32, or BF16_DOT if
                                  the precision that was asked for allows it */
     const size_t *symbols;    /* sizes of the symbolic dimensions */
+    /* [inputs]: the elements of an operand that is known as the plan is made, the same for every
+     * item; NULL of the others, which are known in run alone. A node all of whose operands are
+     * known is run as the plan is made, and what it gives is known to those that follow. */
+    const void *const *known;
     /* Of the model's cache, for nodes that take part in it (attn_read_cache). One plan serves every
      * position: what depends on it is for run, but for nodes that set by_past. */
     size_t context;     /* rows that the session keeps; 0: none, each run stands alone, at row 0 */
@@ -214,6 +233,11 @@ attn_status attn_infer_fail(attn_infer *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* The operand must have this dtype, and a rank in [min, max]. */
 attn_status attn_want(attn_infer *c, size_t input, attn_dtype dtype, int min_rank, int max_rank);
+/* The operand's elements, or an error at this node: `what` ("the shape") depends on the data. */
+attn_status attn_want_known(attn_infer *c, size_t input, const char *what, const void **data);
+/* The integers of attn_read_known_ints: at most `most` into out[0..*count). Each is checked against
+ * its min and max. */
+attn_status attn_infer_ints(attn_infer *c, const attn_ints *ints, int most, long *out, int *count);
 /* value, or the size of the symbolic dimension that it stands for. */
 static inline long attn_resolve_dim(const attn_infer *c, long value)
 {
@@ -233,6 +257,7 @@ typedef struct attn_run_context {
     size_t batch;   /* items of out: 1 if out is not batched */
     const attn_kernels *kernels;
     attn_panel_type products; /* as in infer */
+    const size_t *symbols;    /* as in infer */
     size_t past;              /* rows of the model's cache before this run: the position of row 0 */
     size_t context;           /* as in infer */
     char *cache;              /* the node's parts of item 0, one after the other, 64-byte aligned */
@@ -246,6 +271,9 @@ typedef struct attn_run_context {
     void (*parallel)(void *pool, size_t tasks, attn_task task, void *arg);
     void *pool;
 } attn_run_context;
+
+/* What attn_infer_ints gave. */
+int attn_run_ints(const attn_run_context *c, const attn_ints *ints, long *out);
 
 static inline float *attn_item(const attn_value *v, size_t item)
 {
@@ -285,6 +313,7 @@ enum {
     ATTN_IN_PLACE = 1,      /* out[0] may be the very buffer of in[0], if their sizes are equal */
     ATTN_IN_PLACE_LAST = 4, /* the same for the last of at least two inputs, if no other input is
                                in that buffer */
+    ATTN_NEVER_KNOWN = 8,   /* not to be run as the plan is made, whatever its operands are */
     ATTN_SHOWS_WEIGHTS = 2, /* one more output than the node names is possible: the attention
                                weights, which the runtime asks for to keep them */
 };
@@ -297,6 +326,9 @@ typedef struct attn_layer {
     attn_status (*parse)(attn_reader *r, void *params);
     attn_status (*infer)(attn_infer *c, const void *params);
     void (*run)(const attn_run_context *c, const void *params);
+    /* NULL but for layers without inputs whose one output exists already, as a weight does: where
+     * its elements lie (4 bytes each, aligned for them). Such a node is no step of a run. */
+    const void *(*constant)(const void *params);
 } attn_layer;
 
 /* NULL if there is no such layer. */

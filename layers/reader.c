@@ -251,6 +251,20 @@ attn_status attn_read_ints(attn_reader *r, const char *key, long min, long max, 
     return ATTN_OK;
 }
 
+attn_status attn_read_known_ints(attn_reader *r, const char *key, long min, long max,
+                                 attn_ints *ints)
+{
+    char from[64];
+    snprintf(from, sizeof from, "%s_from", key);
+    *ints = (attn_ints){.operand = -1, .min = min, .max = max, .key = key};
+    bool listed = attn_has_key(r, key);
+    ints->given = listed || attn_has_key(r, from);
+    if (listed && attn_has_key(r, from))
+        return attn_reader_fail(r, "both \"%s\" and \"%s\" are given", key, from);
+    if (!listed) return attn_read_operand(r, from, &ints->operand);
+    return attn_read_ints(r, key, min, max, true, ATTN_MAX_INTS, ints->value, &ints->count);
+}
+
 attn_status attn_enter_object(attn_reader *r, const char *key, bool *found)
 {
     attn_attr value;
@@ -470,6 +484,37 @@ attn_status attn_infer_fail(attn_infer *c, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     return attn_fail(c->err, ATTN_BAD_MODEL, "%s: %s", c->place, text);
+}
+
+attn_status attn_want_known(attn_infer *c, size_t input, const char *what, const void **data)
+{
+    *data = c->known ? c->known[input] : NULL;
+    if (*data) return ATTN_OK;
+    return attn_infer_fail(
+        c, "input %zu (%s) is computed from data, but must be known before a run", input, what);
+}
+
+attn_status attn_infer_ints(attn_infer *c, const attn_ints *ints, int most, long *out, int *count)
+{
+    const void *data = NULL;
+    size_t have = (size_t)ints->count;
+    if (ints->operand >= 0) {
+        size_t input = (size_t)ints->operand;
+        ATTN_TRY(attn_want(c, input, ATTN_I32, 0, 1));
+        ATTN_TRY(attn_want_known(c, input, ints->key, &data));
+        have = c->in[input].rank ? c->in[input].dim[0] : 1;
+    }
+    if (have > (size_t)most || have > ATTN_MAX_INTS)
+        return attn_infer_fail(c, "\"%s\" has %zu numbers, expected at most %d", ints->key, have,
+                               most < ATTN_MAX_INTS ? most : ATTN_MAX_INTS);
+    *count = (int)have;
+    for (size_t i = 0; i < have; i++) {
+        out[i] = data ? ((const int32_t *)data)[i] : attn_resolve_dim(c, ints->value[i]);
+        if (out[i] < ints->min || out[i] > ints->max)
+            return attn_infer_fail(c, "\"%s\" has %ld, expected integers in [%ld, %ld]", ints->key,
+                                   out[i], ints->min, ints->max);
+    }
+    return ATTN_OK;
 }
 
 attn_status attn_want(attn_infer *c, size_t input, attn_dtype dtype, int min_rank, int max_rank)

@@ -105,6 +105,20 @@ attn_status attn_want_mask(attn_infer *c, int index, size_t seq)
 
 /* ---- run ---------------------------------------------------------------------------------- */
 
+int attn_run_ints(const attn_run_context *c, const attn_ints *ints, long *out)
+{
+    if (ints->operand < 0) {
+        for (int i = 0; i < ints->count; i++)
+            out[i] = ints->value[i] <= ATTN_SYMBOL_BASE
+                         ? (long)c->symbols[ATTN_SYMBOL_BASE - ints->value[i]]
+                         : ints->value[i];
+        return ints->count;
+    }
+    const attn_value *from = &c->in[ints->operand];
+    for (size_t i = 0; i < from->count; i++) out[i] = ((const int32_t *)from->data)[i];
+    return (int)from->count;
+}
+
 typedef struct rows_job {
     const attn_run_context *c;
     const void *params;
