@@ -313,6 +313,9 @@ enum {
     ATTN_IN_PLACE = 1,      /* out[0] may be the very buffer of in[0], if their sizes are equal */
     ATTN_IN_PLACE_LAST = 4, /* the same for the last of at least two inputs, if no other input is
                                in that buffer */
+    ATTN_BY_SHAPE = 16,     /* what it gives depends on the shapes of its inputs alone */
+    ATTN_CHOOSES = 32,      /* input 0, one integer, must be known: if it is not 0 input 1 is taken,
+                               else input 2; what only the other one needs is not computed */
     ATTN_NEVER_KNOWN = 8,   /* not to be run as the plan is made, whatever its operands are */
     ATTN_SHOWS_WEIGHTS = 2, /* one more output than the node names is possible: the attention
                                weights, which the runtime asks for to keep them */

@@ -48,6 +48,7 @@ typedef struct attn_port {
     long low, high;
     bool optional; /* inputs: where it is not set, every element is */
     double fallback;
+    bool known; /* inputs: the plan is made for its elements, too */
     size_t value;
     size_t next; /* state: the value that it takes after a run */
     size_t label_count;
@@ -103,6 +104,11 @@ typedef struct attn_graph_source {
 
 attn_status attn_graph_build(attn_graph *graph, const attn_graph_source *source, attn_arena *arena,
                              attn_error *err);
+
+/* `count` elements of an input's data, as the graph has them: f32 or i32. t NULL: the default.
+ * Errors: ATTN_BAD_INPUT, an integer outside the port's range. */
+attn_status attn_port_copy(const attn_port *port, const attn_tensor *t, size_t count, void *to,
+                           attn_error *err);
 
 /* Fills graph->fused, once the weights are where they stay. */
 attn_status attn_graph_fuse(attn_graph *graph, attn_arena *arena, attn_error *err);

@@ -60,17 +60,23 @@ static attn_status check_shapes(attn_model *m, attn_error *err)
     attn_plan *plan;
     if (g->symbols) return ATTN_OK;
     for (size_t i = 0; i < g->inputs; i++) {
+        if (g->input[i].known) return ATTN_OK;
         input[i] = (attn_plan_input){.rank = g->input[i].rank};
         for (int d = 0; d < g->input[i].rank; d++) input[i].dim[d] = (size_t)g->input[i].dim[d];
     }
-    attn_plan_options options = {
-        .workers = 1, .kernels = m->kernels, .products = attn_model_products(m), .no_fusion = true};
+    bool deferred = false;
+    attn_plan_options options = {.workers = 1,
+                                 .kernels = m->kernels,
+                                 .products = attn_model_products(m),
+                                 .no_fusion = true,
+                                 .unfilled = &deferred};
     attn_error inner;
     attn_status status = attn_plan_build(&plan, g, input, &options, &m->memory, &inner);
     if (status == ATTN_NO_MEMORY) {
         if (err) *err = inner;
         return status;
     }
+    if (status && deferred) return ATTN_OK; /* shapes depend on weights: attn_prepare sees them */
     /* What stands in no layer has no place of its own. */
     if (status) {
         bool placed = strncmp(inner.text, m->description_name, strlen(m->description_name)) == 0;

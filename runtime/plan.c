@@ -1,4 +1,4 @@
-#include "runtime/plan.h"
+#include "runtime/planner.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -6,26 +6,14 @@
 /* One item of a value, and all of them, stay below this: sums of sizes cannot overflow then. */
 #define MAX_VALUE_BYTES ((size_t)1 << 44)
 
-typedef struct planner {
-    const attn_graph *graph;
-    const attn_plan_options *options;
-    const attn_node *node; /* the nodes to run: as described, or fused */
-    attn_plan *plan;
-    size_t *symbol; /* [graph->symbols], 0: not bound yet */
-    size_t *last;   /* [values]: the last step that reads it */
-    size_t blocks;
-    attn_block *block; /* of values and scratch */
-    attn_error *err;
-} planner;
-
-static void *get(planner *p, size_t count, size_t size)
+static void *get(attn_planner *p, size_t count, size_t size)
 {
     return attn_arena_get(&p->plan->arena, count, size, p->err);
 }
 
 /* ---- inputs ------------------------------------------------------------------------------- */
 
-static attn_status finish_value(planner *p, attn_plan_value *v, const char *place)
+static attn_status finish_value(attn_planner *p, attn_plan_value *v, const char *place)
 {
     attn_shape_text text;
     size_t items = v->batched ? p->plan->batch : 1;
@@ -46,14 +34,14 @@ static attn_status finish_value(planner *p, attn_plan_value *v, const char *plac
     return ATTN_OK;
 }
 
-static size_t new_block(planner *p, size_t bytes, size_t first, size_t last)
+static size_t new_block(attn_planner *p, size_t bytes, size_t first, size_t last)
 {
     p->block[p->blocks] = (attn_block){.size = bytes, .first = first, .last = last};
     return p->blocks++;
 }
 
 /* The value of a port before the first step, with the symbols bound. */
-static attn_status place_port(planner *p, const attn_port *port, bool batched)
+static attn_status place_port(attn_planner *p, const attn_port *port, bool batched)
 {
     attn_plan_value *v = &p->plan->value[port->value];
     v->shape = (attn_shape){.dtype = port->dtype, .rank = port->rank};
@@ -61,8 +49,8 @@ static attn_status place_port(planner *p, const attn_port *port, bool batched)
         v->shape.dim[i] = (size_t)port->dim[i];
         if (port->dim[i] > ATTN_SYMBOL_BASE) continue;
         size_t symbol = (size_t)(ATTN_SYMBOL_BASE - port->dim[i]);
-        v->shape.dim[i] = p->symbol[symbol];
-        if (p->symbol[symbol] == 0)
+        v->shape.dim[i] = p->plan->symbol[symbol];
+        if (p->plan->symbol[symbol] == 0)
             return attn_fail(p->err, ATTN_BAD_MODEL,
                              "state \"%s\": no input has the dimension \"%s\"", port->name,
                              p->graph->symbol[symbol].name);
@@ -71,11 +59,12 @@ static attn_status place_port(planner *p, const attn_port *port, bool batched)
     char place[200];
     snprintf(place, sizeof place, "\"%.100s\"", port->name);
     ATTN_TRY(finish_value(p, v, place));
-    v->block = new_block(p, v->bytes, 0, p->last[port->value]);
+    if (port->known && !batched) ATTN_TRY(attn_plan_take_known(p, port, v));
+    if (!v->known) v->block = new_block(p, v->bytes, 0, p->last[port->value]);
     return ATTN_OK;
 }
 
-static attn_status bind_input(planner *p, const attn_port *port, const attn_plan_input *input)
+static attn_status bind_input(attn_planner *p, const attn_port *port, const attn_plan_input *input)
 {
     attn_plan *plan = p->plan;
     attn_shape_text text;
@@ -93,8 +82,8 @@ static attn_status bind_input(planner *p, const attn_port *port, const attn_plan
                 return attn_fail(p->err, ATTN_BAD_INPUT,
                                  "input \"%s\": shape %s, but \"%s\" is at most %zu", port->name,
                                  text.text, symbol->name, symbol->max);
-            if (!p->symbol[s]) p->symbol[s] = have;
-            want = p->symbol[s];
+            if (!p->plan->symbol[s]) p->plan->symbol[s] = have;
+            want = p->plan->symbol[s];
         }
         if (have != want)
             return attn_fail(p->err, ATTN_BAD_INPUT,
@@ -109,7 +98,7 @@ static attn_status bind_input(planner *p, const attn_port *port, const attn_plan
     return ATTN_OK;
 }
 
-static attn_status place_ports(planner *p, const attn_plan_input *input)
+static attn_status place_ports(attn_planner *p, const attn_plan_input *input)
 {
     const attn_graph *g = p->graph;
     bool any = false;
@@ -117,8 +106,13 @@ static attn_status place_ports(planner *p, const attn_plan_input *input)
     for (size_t i = 0; i < g->inputs; i++) ATTN_TRY(bind_input(p, &g->input[i], &input[i]));
     any = p->plan->batch != 0;
     if (!any) p->plan->batch = 1;
-    for (size_t i = 0; i < g->inputs; i++)
+    for (size_t i = 0; i < g->inputs; i++) {
+        if (g->input[i].known && input[i].batch)
+            return attn_fail(p->err, ATTN_BAD_INPUT,
+                             "input \"%s\" must be known before a run, so it has no batch",
+                             g->input[i].name);
         ATTN_TRY(place_port(p, &g->input[i], input[i].batch != 0));
+    }
     for (size_t i = 0; i < g->states; i++) ATTN_TRY(place_port(p, &g->state[i], any));
     return ATTN_OK;
 }
@@ -126,7 +120,7 @@ static attn_status place_ports(planner *p, const attn_plan_input *input)
 /* ---- steps -------------------------------------------------------------------------------- */
 
 /* When each value is read for the last time; what leaves the graph is read after all steps. */
-static void find_last(planner *p)
+static void find_last(attn_planner *p)
 {
     const attn_graph *g = p->graph;
     for (size_t s = 0; s < p->plan->steps; s++) {
@@ -137,14 +131,16 @@ static void find_last(planner *p)
     for (size_t i = 0; i < g->states; i++) p->last[g->state[i].next] = p->plan->steps;
 }
 
-static attn_status infer_step(planner *p, attn_plan_step *step, attn_infer *c)
+static attn_status infer_step(attn_planner *p, attn_plan_step *step, attn_infer *c)
 {
     attn_shape in[ATTN_MAX_OPERANDS], out[ATTN_MAX_OPERANDS + 1] = {0};
+    const void *known[ATTN_MAX_OPERANDS];
     const attn_node *node = step->node;
     bool batched = false;
     for (size_t i = 0; i < node->inputs; i++) {
         const attn_plan_value *v = &p->plan->value[node->in[i]];
         in[i] = v->shape;
+        known[i] = v->known;
         batched |= v->batched;
     }
     step->batch = batched ? p->plan->batch : 1;
@@ -156,7 +152,8 @@ static attn_status infer_step(planner *p, attn_plan_step *step, attn_infer *c)
                       .workers = p->options->workers,
                       .kernels = p->options->kernels,
                       .products = p->options->products,
-                      .symbols = p->symbol,
+                      .symbols = p->plan->symbol,
+                      .known = known,
                       .context = p->plan->context,
                       .appended = p->plan->appended,
                       .past = p->plan->past,
@@ -172,12 +169,14 @@ static attn_status infer_step(planner *p, attn_plan_step *step, attn_infer *c)
     }
     c->in = NULL;
     c->out = NULL;
+    c->known = NULL;
     return ATTN_OK;
 }
 
 /* An in-place layer writes over one of its inputs if nobody reads that any more: that input, or
  * NULL. */
-static const attn_plan_value *shared_input(const planner *p, const attn_plan_step *step, size_t s)
+static const attn_plan_value *shared_input(const attn_planner *p, const attn_plan_step *step,
+                                           size_t s)
 {
     const attn_node *node = step->node;
     const attn_plan_value *value = p->plan->value, *out = &value[step->out_value[0]];
@@ -186,14 +185,15 @@ static const attn_plan_value *shared_input(const planner *p, const attn_plan_ste
         !(node->layer->flags & (ATTN_IN_PLACE | ATTN_IN_PLACE_LAST)))
         return NULL;
     const attn_plan_value *in = &value[node->in[last ? node->inputs - 1 : 0]];
+    if (in->known) return NULL;
     for (size_t i = 0; last && i + 1 < node->inputs; i++)
-        if (value[node->in[i]].block == in->block) return NULL;
+        if (!value[node->in[i]].known && value[node->in[i]].block == in->block) return NULL;
     bool fits = in->bytes == out->bytes && in->batched == out->batched;
     return fits && p->block[in->block].last == s ? in : NULL;
 }
 
 /* What the node keeps, behind what the nodes before it keep. */
-static attn_status place_cache(planner *p, attn_plan_step *step, const attn_infer *c)
+static attn_status place_cache(attn_planner *p, attn_plan_step *step, const attn_infer *c)
 {
     attn_plan *plan = p->plan;
     if (c->cache_parts && step->batch != plan->batch)
@@ -215,11 +215,13 @@ static attn_status place_cache(planner *p, attn_plan_step *step, const attn_infe
     return ATTN_OK;
 }
 
-static attn_status place_step(planner *p, size_t s)
+attn_status attn_plan_place_step(attn_planner *p, size_t s)
 {
     attn_plan_step *step = &p->plan->step[s];
     attn_infer c;
     ATTN_TRY(infer_step(p, step, &c));
+    ATTN_TRY(attn_plan_evaluate(p, step, &c));
+    if (step->known) return ATTN_OK;
     ATTN_TRY(place_cache(p, step, &c));
     for (size_t i = 0; i < step->outputs; i++) {
         attn_plan_value *v = &p->plan->value[step->out_value[i]];
@@ -243,11 +245,11 @@ static attn_status place_step(planner *p, size_t s)
     return ATTN_OK;
 }
 
-static attn_status begin_cache(planner *p)
+static attn_status begin_cache(attn_planner *p)
 {
     attn_plan *plan = p->plan;
     if (!p->graph->cache.name) return ATTN_OK;
-    plan->appended = p->symbol[p->graph->cache.symbol];
+    plan->appended = p->plan->symbol[p->graph->cache.symbol];
     plan->context = p->options->context;
     plan->past = p->options->past;
     if (!plan->context) return ATTN_OK;
@@ -258,7 +260,7 @@ static attn_status begin_cache(planner *p)
     return plan->cache ? ATTN_OK : ATTN_NO_MEMORY;
 }
 
-static attn_status make_steps(planner *p)
+static attn_status make_steps(attn_planner *p)
 {
     attn_plan *plan = p->plan;
     for (size_t s = 0; s < plan->steps; s++) {
@@ -283,7 +285,7 @@ static attn_status make_steps(planner *p)
 }
 
 /* Offsets for the blocks, and the operands of the steps but for their data. */
-static attn_status place_blocks(planner *p)
+static attn_status place_blocks(attn_planner *p)
 {
     attn_plan *plan = p->plan;
     size_t *order = get(p, 2 * p->blocks, sizeof *order);
@@ -291,7 +293,16 @@ static attn_status place_blocks(planner *p)
     if (!attn_plan_blocks(p->block, p->blocks, order, &plan->arena_bytes))
         return attn_fail(p->err, ATTN_LIMIT, "the plan needs more bytes than can exist");
     for (size_t i = 0; i < plan->values; i++)
-        if (plan->value[i].used) plan->value[i].offset = p->block[plan->value[i].block].offset;
+        if (plan->value[i].used && !plan->value[i].known)
+            plan->value[i].offset = p->block[plan->value[i].block].offset;
+    size_t kept = 0;
+    for (size_t s = 0; s < plan->steps; s++)
+        if (!plan->step[s].known && !plan->step[s].dead) plan->step[kept++] = plan->step[s];
+    plan->steps = kept;
+    kept = 0;
+    for (size_t i = 0; i < plan->kept; i++)
+        if (plan->value[plan->kept_map[i].value].used) plan->kept_map[kept++] = plan->kept_map[i];
+    plan->kept = kept;
     for (size_t s = 0; s < plan->steps; s++) {
         attn_plan_step *step = &plan->step[s];
         step->scratch = p->block[step->scratch].offset;
@@ -307,7 +318,7 @@ static attn_status place_blocks(planner *p)
     return ATTN_OK;
 }
 
-static attn_status check_states(planner *p)
+static attn_status check_states(attn_planner *p)
 {
     const attn_graph *g = p->graph;
     for (size_t i = 0; i < g->states; i++) {
@@ -329,7 +340,7 @@ static attn_status check_states(planner *p)
     return ATTN_OK;
 }
 
-static attn_status check_labels(planner *p)
+static attn_status check_labels(attn_planner *p)
 {
     const attn_graph *g = p->graph;
     for (size_t i = 0; i < g->outputs; i++) {
@@ -341,7 +352,7 @@ static attn_status check_labels(planner *p)
     return ATTN_OK;
 }
 
-static attn_status build(planner *p, const attn_plan_input *input)
+static attn_status build(attn_planner *p, const attn_plan_input *input)
 {
     const attn_graph *g = p->graph;
     attn_plan *plan = p->plan;
@@ -356,18 +367,18 @@ static attn_status build(planner *p, const attn_plan_input *input)
     plan->step = get(p, plan->steps, sizeof *plan->step);
     plan->kept_map = get(p, plan->steps, sizeof *plan->kept_map);
     plan->input = get(p, g->inputs, sizeof *plan->input);
-    p->symbol = get(p, g->symbols, sizeof *p->symbol);
+    plan->symbol = get(p, g->symbols, sizeof *plan->symbol);
     p->last = get(p, most, sizeof *p->last);
     p->block = get(p, most + 2 * plan->steps, sizeof *p->block);
-    if (!plan->value || !plan->step || !plan->kept_map || !plan->input || !p->symbol || !p->last ||
-        !p->block)
+    if (!plan->value || !plan->step || !plan->kept_map || !plan->input || !plan->symbol ||
+        !p->last || !p->block)
         return ATTN_NO_MEMORY;
     memcpy(plan->input, input, g->inputs * sizeof *input);
     find_last(p);
     ATTN_TRY(make_steps(p));
     ATTN_TRY(place_ports(p, input));
     ATTN_TRY(begin_cache(p));
-    for (size_t s = 0; s < plan->steps; s++) ATTN_TRY(place_step(p, s));
+    ATTN_TRY(attn_plan_steps(p));
     ATTN_TRY(check_states(p));
     ATTN_TRY(check_labels(p));
     return place_blocks(p);
@@ -382,7 +393,7 @@ attn_status attn_plan_build(attn_plan **out, const attn_graph *graph, const attn
     attn_plan *plan = fresh;
     *plan = (attn_plan){0};
     attn_arena_init(&plan->arena, memory);
-    planner p = {.graph = graph, .options = options, .plan = plan, .err = err};
+    attn_planner p = {.graph = graph, .options = options, .plan = plan, .err = err};
     attn_status status = build(&p, input);
     if (status) {
         attn_plan_free(plan, memory);

@@ -1,8 +1,10 @@
 /* The plan: one graph for one set of input shapes.
  *
  *   shapes    every layer infers its outputs and its scratch
- *   lifetimes a value lives from the step that makes it to the last that reads it
- *   offsets   lifetimes that do not meet share bytes of one arena
+ *   known     nodes whose operands are known (constants, shapes, inputs marked so) run here and
+ * now: shapes may depend on what they give, and a run does not repeat them lifetimes a value lives
+ * from the step that makes it to the last that reads it offsets   lifetimes that do not meet share
+ * bytes of one arena
  *
  * After attn_plan_build the peak memory is known; nothing that follows can fail. */
 #ifndef ATTN_PLAN_H
@@ -29,7 +31,8 @@ typedef struct attn_plan_input {
     bool absent; /* not set: of the description's shape, the same for every item */
     int rank;    /* of one item */
     size_t dim[ATTN_MAX_RANK];
-    size_t batch; /* 0: not batched */
+    size_t batch;              /* 0: not batched */
+    const attn_tensor *tensor; /* of a port that is `known`: its elements; the plan keeps a copy */
 } attn_plan_input;
 
 typedef struct attn_plan_options {
@@ -38,16 +41,19 @@ typedef struct attn_plan_options {
     const attn_kernels *kernels;
     attn_panel_type products; /* see attn_infer */
     bool keep_attention, no_fusion;
+    bool *unfilled; /* NULL: the weights are there. Else they are not yet: what is computed from
+                     * them is not known, and this is set where it would be */
 } attn_plan_options;
 
 typedef struct attn_plan_value {
     attn_shape shape; /* of one item */
     size_t count;     /* elements of one item */
     bool batched;
-    bool used;     /* a value of this plan */
-    size_t bytes;  /* of all items */
-    size_t block;  /* its place in the arena; in-place layers share their input's */
-    size_t offset; /* bytes from the arena's start */
+    bool used;         /* a value of this plan */
+    size_t bytes;      /* of all items */
+    size_t block;      /* its place in the arena; in-place layers share their input's */
+    size_t offset;     /* bytes from the arena's start */
+    const void *known; /* not NULL: its elements, which have no place in the arena */
 } attn_plan_value;
 
 /* A part of what a node keeps from run to run. */
@@ -66,6 +72,8 @@ typedef struct attn_plan_step {
     size_t worker_scratch_size;
     size_t cache; /* offset of its parts in an item of the cache */
     double flops; /* multiply-adds of all items */
+    bool known;   /* while planning: it has been run already, or needs not */
+    bool dead;    /* while planning: a choice needs it not */
 } attn_plan_step;
 
 typedef struct attn_plan {
@@ -75,6 +83,7 @@ typedef struct attn_plan {
     attn_plan_input *input;
     size_t batch; /* of the batched values; 1 if none is */
     attn_panel_type products;
+    size_t *symbol; /* [graph->symbols]: their sizes */
     size_t values;
     attn_plan_value *value; /* the graph's, then the kept attentions */
     size_t steps;
@@ -95,6 +104,12 @@ typedef struct attn_plan {
     size_t arena_bytes;
     const char *bound; /* the arena that the steps' operands point into; NULL: none yet */
 } attn_plan;
+
+/* Where the elements of a value lie. */
+static inline void *attn_plan_data(const attn_plan_value *v, char *arena)
+{
+    return v->known ? (void *)(uintptr_t)v->known : arena + v->offset;
+}
 
 /* input: [graph->inputs]. The plan's records come from `memory`. */
 attn_status attn_plan_build(attn_plan **out, const attn_graph *graph, const attn_plan_input *input,

@@ -157,6 +157,11 @@ static attn_status read_source(attn_builder *b, const char *what, const cJSON *i
     if (range) ATTN_TRY(read_range(b, place, range, port));
     const cJSON *fallback = attn_json_get(item, "default");
     if (fallback) ATTN_TRY(read_default(b, place, fallback, port));
+    const cJSON *known = attn_json_get(item, "known");
+    if (known && !cJSON_IsBool(known))
+        return attn_builder_fail(b, place, "\"known\" is %s, expected a flag",
+                                 attn_json_show(&shown, known));
+    port->known = cJSON_IsTrue(known);
     if (port->kind == ATTN_KIND_IMAGE && (port->dtype != ATTN_F32 || port->rank != 3))
         return attn_builder_fail(b, place, "an image is f32 of rank 3, [channels, height, width]");
     return ATTN_OK;
@@ -173,8 +178,8 @@ static bool is_bound(const attn_graph *g, long symbol)
 
 attn_status attn_builder_inputs(attn_builder *b)
 {
-    static const char *const keys[] = {"kind",    "shape", "dtype", "range",
-                                       "default", "when",  "note",  NULL};
+    static const char *const keys[] = {"kind",  "shape", "dtype", "range", "default",
+                                       "known", "when",  "note",  NULL};
     attn_graph *g = b->graph;
     const cJSON *object;
     ATTN_TRY(get_object(b, "inputs", ATTN_MAX_PORTS, &object));

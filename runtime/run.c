@@ -13,65 +13,14 @@ static double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static int64_t read_integer(const attn_tensor *t, size_t i)
-{
-    int64_t wide;
-    int32_t narrow;
-    switch (t->dtype) {
-    case ATTN_I64:
-        memcpy(&wide, (const char *)t->data + i * 8, 8);
-        return wide;
-    case ATTN_I32:
-        memcpy(&narrow, (const char *)t->data + i * 4, 4);
-        return narrow;
-    default:
-        return ((const uint8_t *)t->data)[i];
-    }
-}
-
-static attn_status copy_integers(const attn_port *port, const attn_tensor *t, size_t count,
-                                 int32_t *to, attn_error *err)
-{
-    int64_t low = port->ranged ? port->low : INT32_MIN,
-            high = port->ranged ? port->high : INT32_MAX;
-    for (size_t i = 0; i < count; i++) {
-        int64_t value = read_integer(t, i);
-        if (value < low || value > high)
-            return attn_fail(err, ATTN_BAD_INPUT,
-                             "input \"%s\": element %zu is %lld, expected %lld to %lld", port->name,
-                             i, (long long)value, (long long)low, (long long)high);
-        to[i] = (int32_t)value;
-    }
-    return ATTN_OK;
-}
-
-static void fill_default(const attn_port *port, size_t count, void *to)
-{
-    for (size_t i = 0; i < count; i++)
-        if (port->dtype == ATTN_I32)
-            ((int32_t *)to)[i] = (int32_t)port->fallback;
-        else
-            ((float *)to)[i] = (float)port->fallback;
-}
-
 static attn_status copy_inputs(attn_session *s, attn_error *err)
 {
     const attn_graph *g = &s->model->graph;
     for (size_t i = 0; i < g->inputs; i++) {
         const attn_plan_value *v = &s->plan->value[g->input[i].value];
-        const attn_tensor *t = &s->input[i].value;
-        void *to = s->arena + v->offset;
-        size_t count = v->bytes / 4;
-        if (!s->input[i].set) {
-            fill_default(&g->input[i], count, to);
-        } else if (v->shape.dtype == ATTN_I32) {
-            ATTN_TRY(copy_integers(&g->input[i], t, count, to, err));
-        } else if (t->dtype == ATTN_F32) {
-            memcpy(to, t->data, v->bytes);
-        } else {
-            attn_weight view = {.dtype = t->dtype, .data = t->data};
-            attn_weight_to_f32(&view, 0, count, to);
-        }
+        const attn_tensor *t = s->input[i].set ? &s->input[i].value : NULL;
+        if (v->known) continue;
+        ATTN_TRY(attn_port_copy(&g->input[i], t, v->bytes / 4, s->arena + v->offset, err));
     }
     return ATTN_OK;
 }
@@ -87,7 +36,7 @@ static void copy_states(attn_session *s, bool into_arena)
         if (into_arena)
             memcpy(s->arena + v->offset, at, v->bytes);
         else
-            memcpy(at, s->arena + next->offset, v->bytes);
+            memcpy(at, attn_plan_data(next, s->arena), v->bytes);
         at += v->bytes;
     }
 }
@@ -101,7 +50,7 @@ static void bind_steps(attn_session *s)
     for (size_t n = 0; n < plan->steps; n++) {
         attn_plan_step *step = &plan->step[n];
         for (size_t i = 0; i < step->node->inputs; i++)
-            step->in[i].data = s->arena + plan->value[step->node->in[i]].offset;
+            step->in[i].data = attn_plan_data(&plan->value[step->node->in[i]], s->arena);
         for (size_t i = 0; i < step->outputs; i++)
             step->out[i].data = s->arena + plan->value[step->out_value[i]].offset;
     }
@@ -117,6 +66,7 @@ static void run_step(attn_session *s, const attn_plan_step *step)
                           .batch = step->batch,
                           .kernels = s->model->kernels,
                           .products = s->plan->products,
+                          .symbols = s->plan->symbol,
                           .past = s->cache.past,
                           .context = s->plan->context,
                           .cache = s->cache.data ? s->cache.data + step->cache : NULL,

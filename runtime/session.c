@@ -141,16 +141,29 @@ static attn_status describe_inputs(const attn_session *s, attn_plan_input *input
         if (input[i].absent) continue;
         int batch = t->rank > g->input[i].rank;
         input[i] = (attn_plan_input){.rank = t->rank - batch, .batch = batch ? t->dim[0] : 0};
+        if (g->input[i].known) input[i].tensor = t;
         memcpy(input[i].dim, t->dim + batch, (size_t)input[i].rank * sizeof *t->dim);
     }
     return ATTN_OK;
 }
 
-static bool same_shapes(const attn_plan_input *a, const attn_plan_input *b, size_t count)
+/* Is what the plan was made for what is given now? */
+static bool same_elements(const attn_plan_input *made, const attn_tensor *t)
+{
+    if (!made->tensor || !t) return made->tensor == t;
+    size_t count = 1;
+    for (int i = 0; i < t->rank; i++) count *= t->dim[i];
+    return made->tensor->dtype == t->dtype &&
+           memcmp(made->tensor->data, t->data, count * attn_dtype_size(t->dtype)) == 0;
+}
+
+/* a: of a plan. */
+static bool same_inputs(const attn_plan_input *a, const attn_plan_input *b, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (a[i].absent != b[i].absent || a[i].rank != b[i].rank || a[i].batch != b[i].batch ||
-            memcmp(a[i].dim, b[i].dim, (size_t)a[i].rank * sizeof *a[i].dim) != 0)
+            memcmp(a[i].dim, b[i].dim, (size_t)a[i].rank * sizeof *a[i].dim) != 0 ||
+            !same_elements(&a[i], b[i].tensor))
             return false;
     return true;
 }
@@ -159,7 +172,7 @@ static bool same_shapes(const attn_plan_input *a, const attn_plan_input *b, size
 static attn_plan *take_plan(attn_session *s, const attn_plan_input *input)
 {
     for (attn_plan **at = &s->plans; *at; at = &(*at)->next)
-        if (same_shapes((*at)->input, input, s->model->graph.inputs) &&
+        if (same_inputs((*at)->input, input, s->model->graph.inputs) &&
             (!(*at)->by_past || (*at)->past == s->cache.past)) {
             attn_plan *plan = *at;
             *at = plan->next;
@@ -252,7 +265,7 @@ attn_status attn_prepare(attn_session *s, attn_error *err)
 static void describe_value(const attn_session *s, size_t id, attn_tensor *out)
 {
     const attn_plan_value *v = &s->plan->value[id];
-    *out = (attn_tensor){.dtype = v->shape.dtype, .data = s->arena + v->offset};
+    *out = (attn_tensor){.dtype = v->shape.dtype, .data = attn_plan_data(v, s->arena)};
     if (v->batched) out->dim[out->rank++] = s->plan->batch;
     for (int i = 0; i < v->shape.rank && out->rank < ATTN_MAX_RANK; i++)
         out->dim[out->rank++] = v->shape.dim[i];
@@ -312,7 +325,7 @@ attn_status attn_top(const attn_session *s, const char *name, size_t item, size_
     if (item >= (v->batched ? s->plan->batch : 1))
         return attn_fail(err, ATTN_BAD_ARGUMENT, "output \"%s\" has no item %zu", port->name, item);
     const float *logits =
-        (const float *)(s->arena + v->offset) + (v->batched ? item * v->count : 0);
+        (const float *)attn_plan_data(v, s->arena) + (v->batched ? item * v->count : 0);
     const attn_kernels *kernels = s->model->kernels;
     bool alone = port->measure == ATTN_BY_SIGMOID || v->count == 1;
     float max = kernels->max(logits, v->count), sum = 0;

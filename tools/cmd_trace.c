@@ -126,7 +126,7 @@ static void show_ports(const trace *t, const char *step, const char *what, const
     for (size_t i = 0; i < count; i++) {
         const attn_plan_value *p = &t->session->plan->value[port[i].value];
         const attn_value v = {
-            .shape = p->shape, .count = p->count, .data = t->session->arena + p->offset};
+            .shape = p->shape, .count = p->count, .data = attn_plan_data(p, t->session->arena)};
         attn_shape_text shape;
         printf("%-11s %-20s %-14s %12s", step, what,
                attn_format_shape(&shape, p->shape.dim, p->shape.rank), "");
