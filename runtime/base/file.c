@@ -12,12 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-attn_status attn_file_map(attn_file *file, const char *path, attn_error *err)
+static attn_status map_file(attn_file *file, const char *path, int flags, attn_error *err)
 {
     *file = (attn_file){.data = ""};
     struct stat info;
     /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
+    if (fd < 0 && errno == ELOOP && flags) return attn_fail(err, ATTN_IO, "%s: a link", path);
     if (fd < 0) return attn_fail(err, ATTN_IO, "%s: %s", path, strerror(errno));
     attn_status status = ATTN_OK;
     if (fstat(fd, &info) != 0) {
@@ -38,6 +39,21 @@ attn_status attn_file_map(attn_file *file, const char *path, attn_error *err)
     }
     close(fd);
     return status;
+}
+
+attn_status attn_file_map(attn_file *file, const char *path, attn_error *err)
+{
+    return map_file(file, path, 0, err);
+}
+
+attn_status attn_file_map_in(attn_file *file, const char *folder, const char *name, attn_error *err)
+{
+    char path[4096];
+    int length = snprintf(path, sizeof path, "%s%s", folder, name);
+    *file = (attn_file){.data = ""};
+    if (length < 0 || (size_t)length >= sizeof path)
+        return attn_fail(err, ATTN_IO, "%.200s: the path is too long", name);
+    return map_file(file, path, O_NOFOLLOW, err);
 }
 
 void attn_file_unmap(attn_file *file)

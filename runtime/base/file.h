@@ -13,6 +13,9 @@ typedef struct attn_file {
 
 /* Maps a regular file. Errors (ATTN_IO): not there, not readable, not a regular file. */
 attn_status attn_file_map(attn_file *file, const char *path, attn_error *err);
+/* The file `name`, without "/", of a folder ("" or with "/" at its end); a link is refused. */
+attn_status attn_file_map_in(attn_file *file, const char *folder, const char *name,
+                             attn_error *err);
 /* Accepts a zeroed or failed file. */
 void attn_file_unmap(attn_file *file);
 

@@ -8,6 +8,9 @@
 #include "runtime/base/file.h"
 #include "runtime/base/memory.h"
 
+/* Versions of the standard domain that are read. */
+enum { ATTN_ONNX_LEAST_OPSET = 7, ATTN_ONNX_MOST_OPSET = 23 };
+
 /* TensorProto.DataType */
 typedef enum attn_onnx_type {
     ATTN_ONNX_UNDEFINED = 0,
@@ -141,23 +144,33 @@ typedef struct attn_onnx_model {
     } * property; /* metadata_props */
     attn_onnx_graph graph;
     attn_file mapping;   /* the file */
-    attn_file *external; /* [externals]: files beside it that hold tensors */
+    attn_file *external; /* [externals]: files beside it that hold tensors, and their names */
+    const char **external_name;
 } attn_onnx_model;
 
-/* Opens and checks `path`. All records lie in `arena`, which must outlive the model.
- * Refused: malformed protobuf (truncated, overlong varints, wrong wire types, lengths beyond their
- * message, nesting deeper than 64), text that is not UTF-8, names that two values share, a node
- * that reads a value nobody makes before it, tensors whose data do not have the size of their
- * shape, more than ATTN_MAX_RANK dimensions, external data that is not a plain file of the model's
- * own folder (no "/" but in front of "./", no "..", no link), opsets of the standard domain outside
- * 7 to 23. Errors: ATTN_IO, ATTN_BAD_FILE, ATTN_LIMIT, ATTN_NO_MEMORY, each with file, place and
- * values: "x.onnx: graph.node[12] (MatMul): ...". */
+/* Opens and checks `path`. All records lie in `arena`, which must outlive the model; tensors point
+ * to `model`, which stays where it is. Equal names of values are one pointer, in all graphs.
+ *
+ * Refused: malformed protobuf (cut off, numbers of more than 64 bits, wrong wire types, lengths
+ * beyond their message, a field twice that may stand there once, nesting deeper than 64), text that
+ * is not UTF-8 or has a zero byte, names that two values of a graph share, a node that reads a
+ * value nobody makes before it, tensors whose data do not have the size of their shape or not the
+ * field of their type, more than ATTN_MAX_RANK dimensions, sparse initialisers, external data that
+ * is not a plain file of the model's own folder (no "/" but in front of "./", no "..", no link),
+ * more than 256 attributes of a node, opsets of the standard domain outside 7 to 23. A graph in an
+ * attribute may read what the graphs around it have made before, and may hide their names. What is
+ * unknown to the schema is stepped over. Errors: ATTN_IO, ATTN_BAD_FILE, ATTN_LIMIT,
+ * ATTN_NO_MEMORY, each with file, place and values: "x.onnx: graph.node[12] (MatMul): ..."; then
+ * the model is closed.
+ *
+ * Time is linear in the file but for sorting the names; memory is at most about 50 times the size
+ * of a file that is made to need much, and a fraction of that of one with weights. */
 attn_status attn_onnx_open(attn_onnx_model *model, const char *path, attn_arena *arena,
                            attn_error *err);
 /* The same of a file in memory (no external data is possible). For fuzzing. */
 attn_status attn_onnx_parse(attn_onnx_model *model, const char *file, const void *data, size_t size,
                             attn_arena *arena, attn_error *err);
-/* Unmaps the files; accepts a zeroed or half-open one. */
+/* Unmaps the files; accepts a zeroed or failed one. */
 void attn_onnx_close(attn_onnx_model *model);
 
 /* By the end of its name. */
