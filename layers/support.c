@@ -75,18 +75,30 @@ attn_status attn_need_length(attn_reader *r, const attn_param *param, size_t siz
 attn_status attn_read_activation(attn_reader *r, const char *key, attn_unary *unary)
 {
     /* The names of ATTN_UNARY, then those of transformers' ACT2FN for the same functions. */
-    static const char *const words[] = {"identity",      "relu",
-                                        "gelu",          "gelu_tanh",
-                                        "quick_gelu",    "silu",
-                                        "tanh",          "sigmoid",
-                                        "linear",        "gelu_python",
-                                        "gelu_accurate", "gelu_new",
-                                        "gelu_fast",     "gelu_pytorch_tanh",
-                                        "swish",         NULL};
+    static const char *const words[] = {"identity",
+                                        "relu",
+                                        "gelu",
+                                        "gelu_tanh",
+                                        "quick_gelu",
+                                        "silu",
+                                        "tanh",
+                                        "sigmoid",
+                                        "linear",
+                                        "gelu_python",
+                                        "gelu_accurate",
+                                        "gelu_new",
+                                        "gelu_fast",
+                                        "gelu_pytorch_tanh",
+                                        "swish",
+                                        "relu6",
+                                        "hard_swish",
+                                        "hardswish",
+                                        NULL};
     static const attn_unary ops[] = {
-        ATTN_IDENTITY,  ATTN_RELU,      ATTN_GELU,      ATTN_GELU_TANH, ATTN_QUICK_GELU,
-        ATTN_SILU,      ATTN_TANH,      ATTN_SIGMOID,   ATTN_IDENTITY,  ATTN_GELU,
-        ATTN_GELU_TANH, ATTN_GELU_TANH, ATTN_GELU_TANH, ATTN_GELU_TANH, ATTN_SILU};
+        ATTN_IDENTITY,  ATTN_RELU,       ATTN_GELU,      ATTN_GELU_TANH, ATTN_QUICK_GELU,
+        ATTN_SILU,      ATTN_TANH,       ATTN_SIGMOID,   ATTN_IDENTITY,  ATTN_GELU,
+        ATTN_GELU_TANH, ATTN_GELU_TANH,  ATTN_GELU_TANH, ATTN_GELU_TANH, ATTN_SILU,
+        ATTN_RELU6,     ATTN_HARD_SWISH, ATTN_HARD_SWISH};
     int word = -1;
     ATTN_TRY(attn_read_word(r, key, words, &word));
     if (word >= 0) *unary = ops[word];

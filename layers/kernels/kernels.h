@@ -37,6 +37,8 @@ typedef enum attn_unary {
     ATTN_NEG,
     ATTN_ABS,
     ATTN_SQUARE,
+    ATTN_RELU6,      /* min(max(x, 0), 6) */
+    ATTN_HARD_SWISH, /* x max(0, min(1, x/6 + 1/2)); Howard et al. 2019, sec. 5.2 */
     ATTN_UNARY_COUNT,
 } attn_unary;
 

@@ -1,30 +1,47 @@
-/* add, sub, mul, div, max, min: y = a op b with NumPy's broadcasting: shapes are aligned at their
- * last dimension, and a dimension of 1 is repeated.
+/* The layers y = a op b, elementwise with NumPy's broadcasting: shapes are aligned at their last
+ * dimension, and a dimension of 1 is repeated. Formulas: kernels.h, layers/array/binary.h.
+ *   add, sub, mul, div, max, min, pow, mod: f32, or i32 of both
+ *   bit_and, bit_or, bit_xor, shift_left, shift_right, and, or, xor: i32
+ *   equal, less, less_equal, greater, greater_equal: f32 or i32 of both; y is i32, 0 or 1
+ *   prelu: f32
  *   a: "in", first
- *   b: "in", second; or a weight (leading dimensions of 1 that a lacks are dropped); or "value"
+ *   b: "in", second; or "value"; or an f32 weight, whose leading dimensions of 1 that a lacks are
+ *      dropped
+ *
  * With "slice_rows" the weight is a table [max, dim...] of which rows offset .. offset + seq are
  * taken, where a is [..., seq, dim...]: learned positions; with "past" they stand after the rows
  * that the cache has. y may be a if the shapes are equal. */
 #include "layers/shared/elementwise.h"
+#include "layers/array/binary.h"
+#include "layers/shared/broadcast.h"
 #include "layers/support.h"
 
 #include <float.h>
 #include <math.h>
 
+enum {
+    F32 = 1, /* types that an operation takes */
+    I32 = 2,
+    LARGEST = 1 << 24, /* integers that a "value" can hold */
+};
+
 typedef struct binary_params {
-    attn_binary op;
+    int op; /* of attn_binary or attn_array_binary */
+    unsigned types;
     attn_unary unary; /* fused: a goes through it first */
     attn_param weight;
     bool has_value, slice_rows, past;
     float value;
+    int32_t integer; /* the value, for i32 */
     size_t offset;
 } binary_params;
 
-static attn_status parse_binary(attn_reader *r, void *params, attn_binary op)
+static attn_status parse_binary(attn_reader *r, void *params, int op, unsigned types)
 {
     binary_params *p = params;
     size_t inputs;
     p->op = op;
+    p->types = types;
     ATTN_TRY(attn_need_inputs(r, 1, 2, &inputs));
     ATTN_TRY(attn_need_outputs(r, 1, 1, NULL));
     ATTN_TRY(attn_read_weight(r, "weight", "", -1, &p->weight));
@@ -32,6 +49,12 @@ static attn_status parse_binary(attn_reader *r, void *params, attn_binary op)
     p->value = NAN;
     ATTN_TRY(attn_read_float(r, "value", -(double)FLT_MAX, (double)FLT_MAX, &p->value));
     p->has_value = !isnan(p->value);
+    if (p->has_value && fabsf(p->value) <= LARGEST && p->value == floorf(p->value))
+        p->integer = (int32_t)p->value;
+    else if (p->has_value)
+        p->types &= ~(unsigned)I32;
+    if (p->types == 0)
+        return attn_reader_fail(r, "key \"value\" is %g, expected an integer", (double)p->value);
     if ((inputs == 2) + (p->weight.source != NULL) + p->has_value != 1)
         return attn_reader_fail(r,
                                 "expected one second operand (a second \"in\", \"weight\" or "
@@ -55,9 +78,15 @@ static attn_status second_shape(attn_infer *c, const binary_params *p, attn_shap
 {
     attn_shape_text text[2];
     const attn_shape *a = &c->in[0];
-    *b = (attn_shape){.dtype = ATTN_F32};
+    *b = (attn_shape){.dtype = a->dtype};
     if (c->inputs == 2) {
-        ATTN_TRY(attn_want_filled(c, 1, ATTN_F32, 0, ATTN_MAX_RANK));
+        const attn_shape *second = &c->in[1];
+        if (a->dtype != second->dtype)
+            return attn_infer_fail(
+                c, "input 0 is %s %s, but input 1 is %s %s", attn_dtype_name(a->dtype),
+                attn_format_shape(&text[0], a->dim, a->rank), attn_dtype_name(second->dtype),
+                attn_format_shape(&text[1], second->dim, second->rank));
+        ATTN_TRY(attn_want_filled(c, 1, a->dtype, 0, ATTN_MAX_RANK));
         *b = c->in[1];
     }
     if (!p->weight.source) return ATTN_OK;
@@ -86,163 +115,143 @@ static attn_status second_shape(attn_infer *c, const binary_params *p, attn_shap
     return ATTN_OK;
 }
 
-static attn_status broadcast(attn_infer *c, const binary_params *p, const attn_shape *a,
-                             const attn_shape *b, attn_shape *out)
+static attn_status want_type(attn_infer *c, const binary_params *p)
 {
-    attn_shape_text text[2];
-    const attn_param *w = &p->weight;
-    *out = (attn_shape){.dtype = ATTN_F32, .rank = a->rank > b->rank ? a->rank : b->rank};
-    for (int i = 0; i < out->rank; i++) {
-        int ia = i - (out->rank - a->rank), ib = i - (out->rank - b->rank);
-        size_t da = ia < 0 ? 1 : a->dim[ia], db = ib < 0 ? 1 : b->dim[ib];
-        if (da != db && da != 1 && db != 1 && w->source)
-            return attn_infer_fail(c, "input %s and \"%s\" %s do not broadcast: %zu and %zu",
-                                   attn_format_shape(&text[0], a->dim, a->rank), w->source->name,
-                                   attn_format_shape(&text[1], w->dim, w->rank), da, db);
-        if (da != db && da != 1 && db != 1)
-            return attn_infer_fail(c, "inputs %s and %s do not broadcast: %zu and %zu",
-                                   attn_format_shape(&text[0], a->dim, a->rank),
-                                   attn_format_shape(&text[1], b->dim, b->rank), da, db);
-        out->dim[i] = da > db ? da : db;
-    }
-    return ATTN_OK;
+    bool integer = c->in[0].dtype == ATTN_I32;
+    if (integer && !(p->types & I32) && p->has_value && isfinite(p->value))
+        return attn_infer_fail(c, "\"value\" is %g, but input 0 is i32", (double)p->value);
+    if (integer && p->weight.source)
+        return attn_infer_fail(c, "input 0 is i32, but \"%s\" is f32", p->weight.source->name);
+    attn_dtype type = integer && p->types & I32 ? ATTN_I32 : p->types & F32 ? ATTN_F32 : ATTN_I32;
+    return attn_want_filled(c, 0, type, 0, ATTN_MAX_RANK);
 }
 
 static attn_status binary_infer(attn_infer *c, const void *params)
 {
+    const binary_params *p = params;
+    const attn_shape *a = &c->in[0];
+    const attn_param *w = &p->weight;
+    attn_shape_text text[2];
     attn_shape b;
-    size_t count;
-    ATTN_TRY(attn_want_filled(c, 0, ATTN_F32, 0, ATTN_MAX_RANK));
-    ATTN_TRY(second_shape(c, params, &b));
-    ATTN_TRY(broadcast(c, params, &c->in[0], &b, &c->out[0]));
+    size_t count, da, db;
+    ATTN_TRY(want_type(c, p));
+    ATTN_TRY(second_shape(c, p, &b));
+    if (!w->source && !p->has_value) {
+        ATTN_TRY(attn_want_broadcast(c, 0, 2, &c->out[0]));
+    } else if (!attn_broadcast_shapes(a, &b, &c->out[0], &da, &db)) {
+        return attn_infer_fail(c, "input %s and \"%s\" %s do not broadcast: %zu and %zu",
+                               attn_format_shape(&text[0], a->dim, a->rank), w->source->name,
+                               attn_format_shape(&text[1], w->dim, w->rank), da, db);
+    }
+    if (p->op >= ATTN_ARRAY_COMPARE) c->out[0].dtype = ATTN_I32;
     return attn_want_count(c, &c->out[0], &count);
 }
-
-typedef struct binary_job {
-    const attn_run_context *c;
-    attn_binary op;
-    attn_unary unary;
-    int rank;
-    size_t dim[ATTN_MAX_RANK + 1], step_a[ATTN_MAX_RANK + 1], step_b[ATTN_MAX_RANK + 1];
-    const float *a, *b;
-    float *y;
-    size_t total, size;
-} binary_job;
 
 enum { PIECE = 2048 }; /* floats of y that stay near between its two steps */
 
 /* y = unary(a) op b: y holds unary(a) in between. */
-static void activated(const binary_job *j, float *y, const float *a, size_t step_a, const float *b,
-                      size_t step_b, size_t n)
+static void activated(const attn_kernels *kernels, const binary_params *p, float *y, const float *a,
+                      size_t step_a, const float *b, size_t step_b, size_t n)
 {
-    const attn_kernels *kernels = j->c->kernels;
+    attn_binary op = (attn_binary)p->op;
     float one;
     if (step_a == 0) {
-        kernels->unary(j->unary, &one, a, 1);
-        kernels->binary(j->op, y, &one, 0, b, step_b, n);
+        kernels->unary(p->unary, &one, a, 1);
+        kernels->binary(op, y, &one, 0, b, step_b, n);
         return;
     }
     for (size_t i = 0; i < n; i += PIECE) {
         size_t count = n - i < PIECE ? n - i : PIECE;
-        kernels->unary(j->unary, y + i, a + i, count);
-        kernels->binary(j->op, y + i, y + i, 1, b + i * step_b, step_b, count);
+        kernels->unary(p->unary, y + i, a + i, count);
+        kernels->binary(op, y + i, y + i, 1, b + i * step_b, step_b, count);
     }
 }
 
-/* Elements [at, end) of y, as pieces of its rows. */
-static void binary_task(void *arg, size_t task, size_t worker)
+static void binary_row(const attn_broadcast *job, void *y, const void *const *x, const size_t *step,
+                       size_t n)
 {
-    (void)worker;
-    const binary_job *j = arg;
-    size_t at = task * j->size, end = j->total - at < j->size ? j->total : at + j->size;
-    int last = j->rank - 1;
-    while (at < end) {
-        size_t column = at % j->dim[last], rest = at / j->dim[last];
-        size_t count = j->dim[last] - column < end - at ? j->dim[last] - column : end - at;
-        size_t a = column * j->step_a[last], b = column * j->step_b[last];
-        for (int i = last - 1; i >= 0; i--) {
-            size_t index = rest % j->dim[i];
-            a += index * j->step_a[i];
-            b += index * j->step_b[i];
-            rest /= j->dim[i];
-        }
-        if (j->unary != ATTN_IDENTITY)
-            activated(j, j->y + at, j->a + a, j->step_a[last], j->b + b, j->step_b[last], count);
-        else
-            j->c->kernels->binary(j->op, j->y + at, j->a + a, j->step_a[last], j->b + b,
-                                  j->step_b[last], count);
-        at += count;
-    }
-}
-
-/* Appends a dimension after those there are, or joins it to the last one where both operands
- * go on without a break. Inner dimensions come later. */
-static void add_dim(binary_job *j, size_t dim, size_t step_a, size_t step_b)
-{
-    if (dim == 1) return;
-    int last = j->rank - 1;
-    if (j->rank && j->step_a[last] == step_a * dim && j->step_b[last] == step_b * dim) {
-        j->dim[last] *= dim;
-        j->step_a[last] = step_a;
-        j->step_b[last] = step_b;
-        return;
-    }
-    j->dim[j->rank] = dim;
-    j->step_a[j->rank] = step_a;
-    j->step_b[j->rank++] = step_b;
-}
-
-/* Elements from one index of dimension i of out to the next in an operand; 0 where repeated. */
-static size_t operand_step(const attn_shape *s, const attn_shape *out, int i)
-{
-    int at = i - (out->rank - s->rank);
-    if (at < 0 || s->dim[at] == 1) return 0;
-    return attn_span(s, at + 1, s->rank);
+    const binary_params *p = job->params;
+    const attn_kernels *kernels = job->c->kernels;
+    const float *b = x[1];
+    if (job->shape[0].dtype == ATTN_I32)
+        attn_binary_i32(p->op, y, x[0], step[0], x[1], step[1], n);
+    else if (p->op >= ATTN_ARRAY_COMPARE)
+        attn_compare_f32((attn_array_binary)p->op, y, x[0], step[0], b, step[1], n);
+    else if (p->op == ATTN_ARRAY_POW && step[0] && !step[1] && (*b == 2 || *b == 0.5f))
+        kernels->unary(*b == 2 ? ATTN_SQUARE : ATTN_SQRT, y, x[0], n);
+    else if (p->op >= ATTN_BINARY_COUNT)
+        attn_binary_f32((attn_array_binary)p->op, y, x[0], step[0], b, step[1], n);
+    else if (p->unary != ATTN_IDENTITY)
+        activated(kernels, p, y, x[0], step[0], b, step[1], n);
+    else
+        kernels->binary((attn_binary)p->op, y, x[0], step[0], b, step[1], n);
 }
 
 static void binary_run(const attn_run_context *c, const void *params)
 {
     const binary_params *p = params;
-    const attn_value *a = &c->in[0], *y = &c->out[0];
-    attn_shape b = {.dtype = ATTN_F32};
-    binary_job j = {
-        .c = c, .op = p->op, .unary = p->unary, .a = a->data, .b = &p->value, .y = y->data};
-    size_t stride_b = 0;
+    const attn_shape *y = &c->out[0].shape;
+    attn_broadcast job = {.c = c, .params = params, .row = binary_row, .operands = 2};
+    attn_broadcast_input(&job, 0, 0);
     if (p->weight.source) {
         /* Sliced rows are the leading ones of the table: its steps serve, with a's rows. */
-        int skip = p->weight.rank > y->shape.rank ? p->weight.rank - y->shape.rank : 0;
+        int skip = p->weight.rank > y->rank ? p->weight.rank - y->rank : 0;
         while (p->slice_rows && p->weight.rank - skip > 2 && p->weight.dim[skip] == 1) skip++;
-        b.rank = p->weight.rank - skip;
-        for (int i = 0; i < b.rank; i++) b.dim[i] = p->weight.dim[i + skip];
+        attn_shape *b = &job.shape[1];
+        b->rank = p->weight.rank - skip;
+        for (int i = 0; i < b->rank; i++) b->dim[i] = p->weight.dim[i + skip];
         size_t first = p->offset + (p->past ? c->past : 0);
-        j.b = p->weight.data + (p->slice_rows ? first * attn_span(&b, 1, b.rank) : 0);
-    } else if (!p->has_value) {
-        b = c->in[1].shape;
-        j.b = c->in[1].data;
-        stride_b = c->in[1].stride;
+        if (p->slice_rows) first *= attn_span(b, 1, b->rank);
+        job.x[1] = (const char *)(p->weight.data + (p->slice_rows ? first : 0));
+    } else if (p->has_value) {
+        job.x[1] =
+            job.shape[0].dtype == ATTN_I32 ? (const char *)&p->integer : (const char *)&p->value;
+    } else {
+        attn_broadcast_input(&job, 1, 1);
     }
-    add_dim(&j, c->batch, a->stride, stride_b);
-    for (int i = 0; i < y->shape.rank; i++)
-        add_dim(&j, y->shape.dim[i], operand_step(&a->shape, &y->shape, i),
-                operand_step(&b, &y->shape, i));
-    if (j.rank == 0) j.dim[j.rank++] = 1;
-    j.total = y->count * c->batch;
-    size_t tasks = attn_split(j.total, 16384, c->workers, &j.size);
-    c->parallel(c->pool, tasks, binary_task, &j);
+    attn_run_broadcast(&job);
 }
 
-#define BINARY(word, op)                                                                           \
+#define BINARY_LAYER(word, op, types, flags)                                                       \
     static attn_status parse_##word(attn_reader *r, void *params)                                  \
     {                                                                                              \
-        return parse_binary(r, params, op);                                                        \
+        return parse_binary(r, params, op, types);                                                 \
     }                                                                                              \
     const attn_layer attn_layer_##word = {                                                         \
-        #word,        ATTN_STEP_SHARED, ATTN_IN_PLACE, sizeof(binary_params),                      \
+        #word,        ATTN_STEP_SHARED, flags,     sizeof(binary_params),                          \
         parse_##word, binary_infer,     binary_run};
+#define BINARY(word, op, types) BINARY_LAYER(word, op, types, ATTN_IN_PLACE)
+#define COMPARISON(word, op) BINARY_LAYER(word, op, F32 | I32, 0)
 
-BINARY(add, ATTN_BIN_ADD)
-BINARY(sub, ATTN_BIN_SUB)
-BINARY(mul, ATTN_BIN_MUL)
-BINARY(div, ATTN_BIN_DIV)
-BINARY(max, ATTN_BIN_MAX)
-BINARY(min, ATTN_BIN_MIN)
+BINARY(add, ATTN_BIN_ADD, F32 | I32)
+BINARY(sub, ATTN_BIN_SUB, F32 | I32)
+BINARY(mul, ATTN_BIN_MUL, F32 | I32)
+BINARY(div, ATTN_BIN_DIV, F32 | I32)
+BINARY(max, ATTN_BIN_MAX, F32 | I32)
+BINARY(min, ATTN_BIN_MIN, F32 | I32)
+BINARY(pow, ATTN_ARRAY_POW, F32 | I32)
+BINARY(prelu, ATTN_ARRAY_PRELU, F32)
+BINARY(bit_and, ATTN_ARRAY_BIT_AND, I32)
+BINARY(bit_or, ATTN_ARRAY_BIT_OR, I32)
+BINARY(bit_xor, ATTN_ARRAY_BIT_XOR, I32)
+BINARY(shift_left, ATTN_ARRAY_SHIFT_LEFT, I32)
+BINARY(shift_right, ATTN_ARRAY_SHIFT_RIGHT, I32)
+BINARY(and, ATTN_ARRAY_AND, I32)
+BINARY(or, ATTN_ARRAY_OR, I32)
+BINARY(xor, ATTN_ARRAY_XOR, I32)
+COMPARISON(equal, ATTN_ARRAY_EQUAL)
+COMPARISON(less, ATTN_ARRAY_LESS)
+COMPARISON(less_equal, ATTN_ARRAY_LESS_EQUAL)
+COMPARISON(greater, ATTN_ARRAY_GREATER)
+COMPARISON(greater_equal, ATTN_ARRAY_GREATER_EQUAL)
+
+static attn_status parse_mod(attn_reader *r, void *params)
+{
+    bool fmod = false;
+    ATTN_TRY(attn_read_bool(r, "fmod", &fmod));
+    return parse_binary(r, params, fmod ? ATTN_ARRAY_FMOD : ATTN_ARRAY_MOD, F32 | I32);
+}
+
+const attn_layer attn_layer_mod = {
+    "mod",     ATTN_STEP_SHARED, ATTN_IN_PLACE, sizeof(binary_params),
+    parse_mod, binary_infer,     binary_run};

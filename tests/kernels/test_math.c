@@ -37,6 +37,15 @@ static double square(double x)
 {
     return x * x;
 }
+static double relu6(double x)
+{
+    return x > 6 ? 6 : relu(x);
+}
+static double hard_swish(double x)
+{
+    double part = x / 6 + 0.5;
+    return x * (part < 0 ? 0 : part > 1 ? 1 : part);
+}
 static double identity(double x)
 {
     return x;
@@ -63,6 +72,8 @@ static const struct {
     {ATTN_NEG, "neg", negative, 0, 0},
     {ATTN_ABS, "abs", fabs, 0, 0},
     {ATTN_SQUARE, "square", square, 0.5, 0},
+    {ATTN_RELU6, "relu6", relu6, 0, 0},
+    {ATTN_HARD_SWISH, "hard_swish", hard_swish, 2, 5e-7},
 };
 
 /* One unit in the last place of a float near x. */
