@@ -42,7 +42,7 @@ struct attn_ir_value {
     attn_ir_use *use; /* a node that reads it twice stands here twice */
     size_t results;   /* how many results of bodies it is: not to be taken away then */
     bool is_input;    /* of the model (or of a body) */
-    /* After attn_ir_probe. */
+    /* After attn_ir_probe; of inputs always. */
     bool shaped;
     int rank;
     attn_ir_amount dim[ATTN_MAX_RANK];
@@ -77,6 +77,7 @@ struct attn_ir_node {
 
 typedef struct attn_ir_symbol {
     const char *name; /* a valid name of a description, unique */
+    const char *said; /* the file's; "" of none */
 } attn_ir_symbol;
 
 enum { ATTN_IR_MAX_SYMBOLS = 16 };
@@ -89,11 +90,10 @@ struct attn_ir {
     attn_ir_body *main;
     size_t symbols;
     attn_ir_symbol symbol[ATTN_IR_MAX_SYMBOLS];
-    /* The dimensions of main->input[i]: sizes or symbols. */
-    attn_ir_amount (*input_dim)[ATTN_MAX_RANK];
     size_t values, nodes; /* made so far */
     struct attn_ir_names *names;
-    bool failed; /* memory was lacking, once */
+    struct attn_names *labels; /* of the values in the last description: see attn_lowered_name */
+    bool failed;               /* memory was lacking, once */
 };
 
 /* Builds it. Errors: ATTN_BAD_MODEL: functions that call themselves, too many nodes;

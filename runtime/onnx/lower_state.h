@@ -8,6 +8,7 @@
 
 struct attn_lower {
     attn_ir *ir;
+    attn_arena *keep; /* for the tensors, which outlive the importer's graph */
     attn_error *err;
     cJSON *graph; /* the list of layers */
     cJSON *open;  /* the layer that was begun last; not in the list yet */

@@ -6,7 +6,7 @@
 static bool convert(attn_lower *l, const attn_onnx_tensor *t, attn_weight *w)
 {
     bool is_float = attn_onnx_is_float(t->type);
-    unsigned char *to = attn_arena_get(l->ir->arena, t->count, 4, l->err);
+    unsigned char *to = attn_arena_get(l->keep, t->count, 4, l->err);
     if (!to) return false;
     for (size_t i = 0; i < t->count; i++) {
         float number = is_float ? (float)attn_tensor_float(t, i) : 0;
@@ -29,7 +29,7 @@ static bool grow(attn_lower *l)
 {
     size_t room = l->weight_room ? 2 * l->weight_room : 64;
     if (l->weights < l->weight_room) return true;
-    attn_weight *larger = attn_arena_get(l->ir->arena, room, sizeof *larger, l->err);
+    attn_weight *larger = attn_arena_get(l->keep, room, sizeof *larger, l->err);
     if (!larger) return false;
     if (l->weights) memcpy(larger, l->weight, l->weights * sizeof *larger);
     l->weight = larger;
@@ -63,7 +63,15 @@ bool attn_lower_add_tensor(attn_lower *l, const char *name, const attn_onnx_tens
         w.mapping = NULL;
         if (!convert(l, tensor, &w)) return false;
     }
-    if (!grow(l) || !attn_names_set(&l->tensors, name, (void *)tensor, l->err)) return false;
+    /* What the file spells as a list of numbers lies in the reader's arena. */
+    if (!w.mapping && w.data == tensor->data) {
+        void *copy = attn_arena_get(l->keep, w.bytes, 1, l->err);
+        if (!copy) return false;
+        w.data = memcpy(copy, tensor->data, w.bytes);
+    }
+    w.name = attn_arena_text(l->keep, name, strlen(name), l->err);
+    if (!w.name || !grow(l) || !attn_names_set(&l->tensors, name, (void *)tensor, l->err))
+        return false;
     l->weight[l->weights++] = w;
     return true;
 }

@@ -1,0 +1,65 @@
+#include "runtime/onnx/import.h"
+#include "runtime/onnx/lower_state.h"
+
+#include <string.h>
+
+bool attn_is_onnx(const char *path)
+{
+    size_t length = strlen(path);
+    return length >= 5 && strcmp(path + length - 5, ".onnx") == 0;
+}
+
+/* The mapped files become the weights' own. */
+static attn_status take_files(attn_weights *w, attn_onnx_model *model, attn_error *err)
+{
+    w->file = attn_arena_get(&w->arena, 1 + model->externals, sizeof *w->file, err);
+    if (!w->file) return ATTN_NO_MEMORY;
+    w->file[w->files++] = model->mapping;
+    for (size_t i = 0; i < model->externals; i++) w->file[w->files++] = model->external[i];
+    for (size_t i = 0; i < w->count; i++) {
+        const attn_file *at = w->list[i].mapping;
+        if (at == &model->mapping) w->list[i].mapping = &w->file[0];
+        for (size_t e = 0; e < model->externals; e++)
+            if (at == &model->external[e]) w->list[i].mapping = &w->file[1 + e];
+    }
+    model->mapping = (attn_file){0};
+    model->externals = 0;
+    return ATTN_OK;
+}
+
+static attn_status import(attn_weights *w, const char *path, attn_onnx_model *model,
+                          attn_arena *arena, cJSON **root, attn_error *err)
+{
+    attn_ir ir;
+    attn_lowered lowered;
+    ATTN_TRY(attn_onnx_open(model, path, arena, err));
+    ATTN_TRY(attn_ir_build(&ir, model, arena, err));
+    ATTN_TRY(attn_lowering_check(&ir, err));
+    ATTN_TRY(attn_lower_graph(&ir, &w->arena, &lowered, err));
+    *root = lowered.root;
+    w->list = lowered.weight;
+    w->count = lowered.weights;
+    ATTN_TRY(attn_weights_sort(w, err));
+    return take_files(w, model, err);
+}
+
+attn_status attn_onnx_import(attn_weights *w, const char *path, attn_memory *memory, cJSON **root,
+                             attn_error *err)
+{
+    attn_arena arena;
+    attn_onnx_model model = {0};
+    attn_error inner = {.status = ATTN_OK};
+    *w = (attn_weights){0};
+    *root = NULL;
+    attn_arena_init(&w->arena, memory);
+    attn_arena_init(&arena, memory);
+    const char *file = attn_arena_text(&w->arena, path, strlen(path), &inner);
+    attn_status status = file ? import(w, file, &model, &arena, root, &inner) : ATTN_NO_MEMORY;
+    attn_onnx_close(&model);
+    attn_arena_free(&arena);
+    if (!status) return ATTN_OK;
+    cJSON_Delete(*root);
+    *root = NULL;
+    if (err) *err = inner;
+    return status;
+}
