@@ -1,5 +1,6 @@
 /* From a path to a description, a config and the names of the files beside them. */
 #include "runtime/model.h"
+#include "runtime/onnx/import.h"
 #include "runtime/weights/gguf_bind.h"
 
 #include <stdio.h>
@@ -148,6 +149,16 @@ static attn_status open_gguf(attn_model *m, attn_found *found, attn_error *err)
     return ATTN_OK;
 }
 
+/* The whole model is in the file, but for how photos become inputs. */
+static attn_status open_onnx(attn_model *m, attn_found *found, attn_error *err)
+{
+    m->config_name = NULL;
+    m->weights_name = m->description_name;
+    ATTN_TRY(attn_onnx_import(&m->weights, m->weights_name, &m->memory, &found->root, err));
+    m->imported = attn_description_text(found->root, &m->arena, err);
+    return m->imported ? ATTN_OK : ATTN_NO_MEMORY;
+}
+
 /* The names that the path tells. */
 static attn_status find_files(attn_model *m, const char *path, attn_error *err)
 {
@@ -172,6 +183,7 @@ attn_status attn_find_description(attn_model *m, const char *path, attn_found *f
 {
     *found = (attn_found){0};
     ATTN_TRY(find_files(m, path, err));
+    if (m->description_name && attn_is_onnx(m->description_name)) return open_onnx(m, found, err);
     if (m->description_name) {
         ATTN_TRY(attn_json_read(m->description_name, &found->root, err));
         ATTN_TRY(read_weights_name(m, found->root, err));

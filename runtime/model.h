@@ -15,6 +15,8 @@ struct attn_model {
     bool builtin;                 /* the description is inside the library */
     const char *config_name;      /* or the GGUF file; NULL: the folder has none */
     const char *weights_name;     /* NULL: the folder has none */
+    const char *imported;         /* the description, as text, that was made of an ONNX file; NULL:
+                                   * there is a file, or a built-in */
     const char *preprocess_name;  /* NULL: the folder has none */
     const char *name;
     attn_weights weights;
@@ -51,7 +53,8 @@ typedef struct attn_builtin {
 extern const attn_builtin attn_builtins[]; /* ended by a NULL name */
 
 /* Where the description of `path` comes from: a file of the folder, or a built-in that matches its
- * config.json or the architecture of its GGUF file. *root is the caller's (cJSON_Delete). */
+ * config.json or the architecture of its GGUF file; or it is made of an ONNX file. *root is the
+ * caller's (cJSON_Delete). */
 typedef struct attn_found {
     cJSON *root;
     const attn_builtin *builtin; /* NULL: a file */
@@ -59,8 +62,8 @@ typedef struct attn_found {
 } attn_found;
 
 /* Fills model->folder and the names, and *found, whose trees the caller frees by
- * attn_found_free, also after an error. The weights of a GGUF file, which are a config too, are
- * opened. */
+ * attn_found_free, also after an error. The weights of a GGUF or ONNX file, which are more
+ * than weights, are opened. */
 attn_status attn_find_description(attn_model *model, const char *path, attn_found *found,
                                   attn_error *err);
 void attn_found_free(attn_found *found);

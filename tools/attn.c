@@ -23,6 +23,7 @@ static const struct {
     {"bench", cmd_bench, "latency, throughput, time per layer"},
     {"generate", cmd_generate, "a text that goes on, or an answer, token by token"},
     {"tokenize", cmd_tokenize, "a text as tokens and ids, and back"},
+    {"import", cmd_import, "an ONNX file as a folder: a description to read, and weights"},
     {"pack", cmd_pack, "the weights in another precision, or kept as this CPU takes them"},
 };
 
@@ -36,7 +37,8 @@ static void print_help(FILE *to)
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].what);
     fprintf(
         to,
-        "\nMODEL is a folder (attn.json, or a Hugging Face folder) or a description file.\n"
+        "\nMODEL is a folder (attn.json, or a Hugging Face folder), a description, .gguf or\n"
+        ".onnx file.\n"
         "All take --threads N, --dtype TYPE, --max-mem SIZE, --json, --quiet; attn COMMAND --help\n"
         "says more.\n");
 }

@@ -11,6 +11,8 @@ static int describe(const attn_model *names, const attn_found *found)
 {
     if (found->builtin) {
         fwrite(found->builtin->text, 1, found->builtin->length, stdout);
+    } else if (names->imported) {
+        fputs(names->imported, stdout);
     } else {
         attn_file file;
         attn_error err;

@@ -396,6 +396,8 @@ attn_status attn_lower_weight(attn_lower *l, const attn_ir_node *node, cJSON *la
     if (!value || !value->constant)
         return attn_lower_fail(l, node, "\"%s\" is computed%s%.100s%s; a constant is needed", key,
                                value ? " (" : "", value ? value->name : "", value ? ")" : "");
+    if (!value->constant->count)
+        return attn_lower_fail(l, node, "\"%s\" (%.100s) has no elements", key, value->name);
     clean(value->name, text, sizeof text);
     size_t length = strlen(text);
     if (length > tail && strcmp(text + length - tail, suffix) == 0) text[length - tail] = 0;

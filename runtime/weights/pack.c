@@ -67,11 +67,27 @@ static attn_status copy_file(const folder *f, const char *from, const char *name
     return status;
 }
 
-/* Configs, labels, preprocessing, tokenizers: all that lies beside weights and is no weights. */
-static bool is_companion(const char *name)
+/* Configs, labels, preprocessing, tokenizers: all that lies beside weights and is no weights. An
+ * ONNX file may lie anywhere: of what is beside it, the names that say what they are. */
+static bool is_companion(const attn_model *m, const char *name)
 {
+    static const char *const known[] = {"config.json",
+                                        "generation_config.json",
+                                        "preprocessor_config.json",
+                                        "tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "vocab.json",
+                                        "vocab.txt",
+                                        "merges.txt",
+                                        "tokenizer.model",
+                                        "spiece.model",
+                                        "sentencepiece.bpe.model",
+                                        NULL};
     static const char *const ends[] = {".json", ".txt", ".model", ".spm", ".jinja", NULL};
-    if (name[0] == '.' || ends_with(name, ".index.json")) return false;
+    for (int i = 0; m->imported && known[i]; i++)
+        if (strcmp(name, known[i]) == 0) return true;
+    if (m->imported || name[0] == '.' || ends_with(name, ".index.json")) return false;
     for (int i = 0; ends[i]; i++)
         if (ends_with(name, ends[i])) return true;
     return false;
@@ -84,15 +100,25 @@ static attn_status copy_companions(const folder *f, const attn_model *m)
     for (struct dirent *entry; !status && list && (entry = readdir(list));) {
         char path[600];
         /* The description is written by its own name. */
-        if (!is_companion(entry->d_name) || strcmp(entry->d_name, "attn.json") == 0) continue;
+        if (!is_companion(m, entry->d_name) || strcmp(entry->d_name, "attn.json") == 0) continue;
         if (snprintf(path, sizeof path, "%s/%s", m->folder, entry->d_name) >= (int)sizeof path)
             status = attn_fail(f->err, ATTN_IO, "%s: the name is too long", entry->d_name);
         else if (attn_file_exists(path))
             status = copy_file(f, path, entry->d_name);
     }
     if (list) closedir(list);
-    if (!status && !m->builtin) status = copy_file(f, m->description_name, "attn.json");
+    if (!status && m->imported)
+        status = write_text(f, "attn.json", m->imported, strlen(m->imported));
+    else if (!status && !m->builtin)
+        status = copy_file(f, m->description_name, "attn.json");
     return status;
+}
+
+/* The name of the weight file to be written. */
+static const char *target_name(const attn_model *m)
+{
+    bool other = m->imported || ends_with(m->weights_name, ".json");
+    return other ? "model.safetensors" : base_name(m->weights_name);
 }
 
 static attn_status write_weights(const folder *f, attn_model *m, attn_pack_report *report)
@@ -107,8 +133,8 @@ static attn_status write_weights(const folder *f, attn_model *m, attn_pack_repor
                 "%s: the description asks for shards by this name, and pack writes one "
                 "file",
                 m->weights_name);
-        name = "model.safetensors";
     }
+    name = target_name(m);
     ATTN_TRY(create(f, name, path, sizeof path, &out));
     return finish(f, &out, attn_pack_weights(m, &out, report, f->err));
 }
@@ -163,9 +189,7 @@ attn_status attn_pack_folder(attn_model *model, const char *path, attn_pack_repo
     if (snprintf(f.path, sizeof f.path, "%.*s.partial-%ld", (int)length, path, (long)getpid()) >=
             (int)sizeof f.path ||
         snprintf(report->file, sizeof report->file, "%.*s/%s", (int)length, path,
-                 ends_with(model->weights_name, ".json")
-                     ? "model.safetensors"
-                     : base_name(model->weights_name)) >= (int)sizeof report->file)
+                 target_name(model)) >= (int)sizeof report->file)
         return attn_fail(err, ATTN_IO, "%.200s: the name is too long", path);
     if (mkdir(f.path, 0777) != 0) return fail(&f, f.path);
     attn_status status = write_weights(&f, model, report);

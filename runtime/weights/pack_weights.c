@@ -174,7 +174,7 @@ static bool add_metadata(cJSON *root, attn_precision precision)
 {
     cJSON *metadata = cJSON_AddObjectToObject(root, "__metadata__");
     return cJSON_AddStringToObject(metadata, "format", "pt") &&
-           (precision == ATTN_IN_F32 ||
+           (precision == ATTN_IN_F32 || precision == ATTN_AS_FILE ||
             cJSON_AddStringToObject(metadata, "attn.dtype", attn_precision_name(precision)));
 }
 
@@ -254,7 +254,7 @@ attn_status attn_pack_weights(attn_model *m, const attn_output_file *out, attn_p
     qsort(tensor, report->tensors, sizeof *tensor, compare_sources);
     for (size_t i = 0; i < report->tensors; i++) {
         choose_form(m, &tensor[i]);
-        report->packed += tensor[i].form == form_of(m->precision);
+        report->packed += m->precision && tensor[i].form == form_of(m->precision);
         add_parts(list, &count, &tensor[i]);
     }
     ATTN_TRY(place(list, count, &end, err));
