@@ -3,12 +3,6 @@
 
 #include <string.h>
 
-bool attn_is_onnx(const char *path)
-{
-    size_t length = strlen(path);
-    return length >= 5 && strcmp(path + length - 5, ".onnx") == 0;
-}
-
 /* The mapped files become the weights' own. */
 static attn_status take_files(attn_weights *w, attn_onnx_model *model, attn_error *err)
 {
