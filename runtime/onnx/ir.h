@@ -186,5 +186,7 @@ bool attn_onnx_is_integer(attn_onnx_type type); /* and bool */
 /* Lowers the graph, plans it at a few sizes of the symbols, and fills what is said above of shapes
  * and elements. What cannot be found stays unknown: no error. */
 attn_status attn_ir_probe(attn_ir *ir);
+/* What the probes found to be the same at every size becomes a constant. */
+void attn_ir_fold(attn_ir *ir);
 
 #endif

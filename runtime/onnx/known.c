@@ -12,8 +12,8 @@ static const char *const plain_keys[] = {"weight_from", "bias_from",  "min_from"
 static const struct {
     const char *layer;
     int which;
-} known_operands[] = {{"compress", 1}, {"non_zero", 0}, {"one_hot", 1},
-                      {"range", -1},   {"unique", 0},   {NULL, 0}};
+} known_operands[] = {{"choose", 0}, {"compress", 1}, {"non_zero", 0}, {"one_hot", 1},
+                      {"range", -1}, {"unique", 0},   {NULL, 0}};
 
 typedef struct walk {
     attn_names makers; /* value -> the layer, or input, that makes it */

@@ -22,6 +22,10 @@ endforeach()
 add_executable(decode tests/models/decode.c)
 target_link_libraries(decode PRIVATE attn_static)
 
+# What tests/models/test_onnx.py runs.
+add_executable(show_onnx tests/models/show_onnx.c)
+target_link_libraries(show_onnx PRIVATE attn_static)
+
 # ninja update_bits: after a change of the arithmetic that is meant to change bits, once test_golden and
 # test_models, which compare with PyTorch, have passed.
 add_custom_target(update_bits

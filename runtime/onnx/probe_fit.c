@@ -1,0 +1,173 @@
+/* From sizes at a few probes to what they are in general. */
+#include "runtime/onnx/probe.h"
+
+#include <string.h>
+
+static const attn_ir_amount unknown = {.known = false, .symbol = {-1, -1}};
+
+static long evaluate(const attn_ir_amount *a, const long *size)
+{
+    long product = a->factor;
+    for (int i = 0; i < 2; i++)
+        if (a->symbol[i] >= 0) product *= size[a->symbol[i]];
+    return a->base + product;
+}
+
+/* base + factor * rest, where `rest` is what stands beside the symbol s in the product. */
+static attn_ir_amount fit_line(const attn_probe_set *set, const long *number, size_t s, long rest)
+{
+    long run = (set->size[1 + s][s] - set->size[0][s]) * rest, rise = number[1 + s] - number[0];
+    if (run == 0 || rise % run != 0) return unknown;
+    long factor = rise / run;
+    return (attn_ir_amount){.known = true,
+                            .base = number[0] - factor * set->size[0][s] * rest,
+                            .factor = factor,
+                            .symbol = {(int)s, -1}};
+}
+
+/* Every probe must agree; numbers beyond this are no sizes. */
+static bool agrees(const attn_probe_set *set, const long *number, const attn_ir_amount *a)
+{
+    for (size_t p = 0; p < set->probes; p++)
+        if (evaluate(a, set->size[p]) != number[p]) return false;
+    return true;
+}
+
+attn_ir_amount attn_probe_fit(const attn_probe_set *set, const long *number)
+{
+    const long most = 1L << 31;
+    attn_ir_amount a = {.known = true, .base = number[0], .symbol = {-1, -1}};
+    size_t changed[2], changes = 0;
+    for (size_t p = 0; p < set->probes; p++)
+        if (number[p] > most || number[p] < -most) {
+            bool same = true;
+            for (size_t q = 0; q < set->probes; q++) same &= number[q] == number[0];
+            return same ? a : unknown;
+        }
+    for (size_t s = 0; s < set->symbols; s++) {
+        if (number[1 + s] == number[0]) continue;
+        if (changes == 2) return unknown;
+        changed[changes++] = s;
+    }
+    if (changes) {
+        long rest = changes == 2 ? set->size[0][changed[1]] : 1;
+        a = fit_line(set, number, changed[0], rest);
+        if (changes == 2) a.symbol[1] = (int)changed[1];
+    }
+    return a.known && agrees(set, number, &a) ? a : unknown;
+}
+
+void attn_probe_forget(attn_ir_value *value)
+{
+    value->fixed = NULL;
+    value->element = NULL;
+    value->elements = 0;
+    if (!value->is_input) value->shaped = false;
+}
+
+/* ---- values -------------------------------------------------------------------------------- */
+
+static bool fit_shape(const attn_probe_set *set, attn_ir_value *value, size_t index)
+{
+    const attn_plan_value *first = &set->plan[0]->value[index];
+    long number[ATTN_PROBES];
+    for (size_t p = 0; p < set->probes; p++) {
+        const attn_plan_value *v = &set->plan[p]->value[index];
+        if (!v->used || v->batched || v->shape.rank != first->shape.rank) return false;
+    }
+    value->shaped = true;
+    value->rank = first->shape.rank;
+    for (int d = 0; d < value->rank; d++) {
+        for (size_t p = 0; p < set->probes; p++)
+            number[p] = (long)set->plan[p]->value[index].shape.dim[d];
+        value->dim[d] = attn_probe_fit(set, number);
+    }
+    return true;
+}
+
+/* The elements are known in every probe, and of one number. */
+static bool is_known(const attn_probe_set *set, size_t index)
+{
+    for (size_t p = 0; p < set->probes; p++) {
+        const attn_plan_value *v = &set->plan[p]->value[index];
+        if (!v->known || v->count != set->plan[0]->value[index].count) return false;
+    }
+    return true;
+}
+
+static void fit_elements(attn_ir *ir, const attn_probe_set *set, attn_ir_value *value, size_t index)
+{
+    const attn_plan_value *first = &set->plan[0]->value[index];
+    long number[ATTN_PROBES];
+    if (first->shape.dtype != ATTN_I32 || first->count > ATTN_PROBE_ELEMENTS) return;
+    attn_ir_amount *list = attn_arena_get(ir->arena, first->count, sizeof *list, ir->err);
+    if (!list) {
+        ir->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < first->count; i++) {
+        for (size_t p = 0; p < set->probes; p++)
+            number[p] = ((const int32_t *)set->plan[p]->value[index].known)[i];
+        list[i] = attn_probe_fit(set, number);
+    }
+    value->element = list;
+    value->elements = first->count;
+}
+
+static void fit_fixed(attn_ir *ir, const attn_probe_set *set, attn_ir_value *value, size_t index)
+{
+    const attn_plan_value *first = &set->plan[0]->value[index];
+    size_t bytes = first->count * 4;
+    if (first->count > ATTN_PROBE_FIXED) return;
+    for (size_t p = 1; p < set->probes; p++) {
+        const attn_plan_value *v = &set->plan[p]->value[index];
+        if (memcmp(v->shape.dim, first->shape.dim, sizeof(size_t) * (size_t)first->shape.rank) !=
+                0 ||
+            memcmp(v->known, first->known, bytes) != 0)
+            return;
+    }
+    attn_onnx_tensor *t = attn_arena_get(ir->arena, 1, sizeof *t, ir->err);
+    void *data = attn_arena_get(ir->arena, first->count, 4, ir->err);
+    if (!t || !data) {
+        ir->failed = true;
+        return;
+    }
+    *t = (attn_onnx_tensor){.name = "",
+                            .type =
+                                first->shape.dtype == ATTN_F32 ? ATTN_ONNX_FLOAT : ATTN_ONNX_INT32,
+                            .rank = first->shape.rank,
+                            .count = first->count,
+                            .bytes = bytes,
+                            .data = memcpy(data, first->known, bytes)};
+    memcpy(t->dim, first->shape.dim, sizeof t->dim);
+    value->fixed = t;
+}
+
+void attn_probe_value(attn_ir *ir, const attn_probe_set *set, attn_ir_value *value, size_t index)
+{
+    if (!fit_shape(set, value, index) || !is_known(set, index)) return;
+    fit_elements(ir, set, value, index);
+    fit_fixed(ir, set, value, index);
+}
+
+void attn_probe_constant(attn_ir *ir, attn_ir_value *value)
+{
+    const attn_onnx_tensor *t = value->constant;
+    value->shaped = true;
+    value->rank = t->rank;
+    value->fixed = t;
+    for (int d = 0; d < t->rank; d++)
+        value->dim[d] =
+            (attn_ir_amount){.known = true, .base = (long)t->dim[d], .symbol = {-1, -1}};
+    if (!attn_onnx_is_integer(t->type) || t->count > ATTN_PROBE_ELEMENTS || value->element) return;
+    attn_ir_amount *list = attn_arena_get(ir->arena, t->count, sizeof *list, ir->err);
+    if (!list) {
+        ir->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < t->count; i++)
+        list[i] = (attn_ir_amount){
+            .known = true, .base = (long)attn_tensor_int(t, i), .symbol = {-1, -1}};
+    value->element = list;
+    value->elements = t->count;
+}
