@@ -125,7 +125,7 @@ static attn_status take_list(attn_onnx_reader *r, const attn_wire_field *field, 
 {
     attn_shape_text shape;
     if (field->count != list_length(t))
-        return attn_wire_fail(&r->wire, ATTN_BAD_FILE, "%zu numbers in %s, %s %s needs %zu",
+        return attn_wire_fail(&r->wire, ATTN_BAD_FILE, "%zu entries in %s, %s %s needs %zu",
                               field->count, rules[which].name, types[t->type].name,
                               attn_format_shape(&shape, t->dim, t->rank), list_length(t));
     if (which == STRING_DATA)

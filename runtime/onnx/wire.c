@@ -34,8 +34,8 @@ attn_status attn_wire_fail(const attn_wire *w, attn_status status, const char *f
         if (p->label && *p->label)
             snprintf(part + used, sizeof part - used, " (%.*s)", MAX_LABEL, p->label);
         if (prepend(where, &from, part)) continue;
-        from -= 3;
-        memcpy(where + from, "...", 3);
+        from -= 2; /* and the part's own dot */
+        memcpy(where + from, "..", 2);
         break;
     }
     return attn_fail(w->err, status, "%s: %s%s%s", w->file, where + from, w->place ? ": " : "",
