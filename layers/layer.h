@@ -74,9 +74,10 @@ typedef struct attn_weight {
 } attn_weight;
 
 typedef enum attn_form {
-    ATTN_PLAIN,  /* contiguous f32 */
-    ATTN_ROWS,   /* some rows of a table at a time: contiguous f32, or as the file has it */
-    ATTN_PANELS, /* packed by attn_kernels.pack as [k, n] */
+    ATTN_PLAIN,    /* contiguous f32 */
+    ATTN_ROWS,     /* some rows of a table at a time: contiguous f32, or as the file has it */
+    ATTN_PANELS,   /* packed by attn_kernels.pack as [k, n] */
+    ATTN_INTEGERS, /* contiguous i32, where PLAIN has f32; of a tensor of integers */
 } attn_form;
 
 /* A weight as a layer uses it: parse fills all but data; the runtime converts or packs it and
@@ -91,7 +92,8 @@ typedef struct attn_param {
     bool k_is_row; /* ... element (i, j) is row i, column j of source, otherwise row j, column i */
     bool any_type; /* PANELS: the layer takes panels of every type, not of f32 alone */
     attn_panel_type type; /* PANELS: f32, or what --dtype or the file asks for; known in infer */
-    const float *data;    /* PLAIN; ROWS: may be NULL, and then widen() makes it from source */
+    const float
+        *data; /* PLAIN; INTEGERS; ROWS: may be NULL, and then widen() makes it from source */
     void (*widen)(const attn_weight *source, size_t first, size_t count, float *to); /* ROWS */
     const void *panels;                                                              /* PANELS */
 } attn_param;

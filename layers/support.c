@@ -209,21 +209,27 @@ static void gather_task(void *arg, size_t task, size_t worker)
     const gather_job *job = arg;
     const attn_gather *g = job->g;
     size_t end = (task + 1) * job->size < job->rows ? (task + 1) * job->size : job->rows;
-    size_t n = g->dim[g->rank - 1], step = g->step[g->rank - 1];
-    for (size_t row = task * job->size; row < end; row++) {
-        size_t offset = 0, rest = row;
-        for (int i = g->rank - 2; i >= 0; i--) {
-            offset += rest % g->dim[i] * g->step[i];
-            rest /= g->dim[i];
-        }
+    size_t n = g->dim[g->rank - 1], step = g->step[g->rank - 1], row = task * job->size;
+    size_t index[ATTN_GATHER_RANK], offset = g->first, rest = row;
+    for (int i = g->rank - 2; i >= 0; i--) {
+        index[i] = rest % g->dim[i];
+        offset += index[i] * g->step[i];
+        rest /= g->dim[i];
+    }
+    for (; row < end; row++) {
         /* Bytes, since an element is a float or an int32_t. */
         char *y = (char *)g->y + row * n * 4;
-        const char *x = (const char *)g->x + offset * 4;
-        if (step == 1) {
-            memcpy(y, x, n * 4);
-            continue;
+        const char *x = g->x;
+        if (step == 1)
+            memcpy(y, x + offset * 4, n * 4);
+        else
+            for (size_t i = 0; i < n; i++) memcpy(y + i * 4, x + (offset + i * step) * 4, 4);
+        for (int i = g->rank - 2; i >= 0; i--) {
+            offset += g->step[i];
+            if (++index[i] < g->dim[i]) break;
+            offset -= index[i] * g->step[i];
+            index[i] = 0;
         }
-        for (size_t i = 0; i < n; i++) memcpy(y + i * 4, x + i * step * 4, 4);
     }
 }
 
@@ -234,4 +240,19 @@ void attn_run_gather(const attn_run_context *c, attn_gather *g)
     for (int i = 0; i < g->rank - 1; i++) job.rows *= g->dim[i];
     size_t tasks = attn_split(job.rows, attn_grain(g->dim[g->rank - 1]), c->workers, &job.size);
     c->parallel(c->pool, tasks, gather_task, &job);
+}
+
+static void copy_task(const attn_run_context *c, const void *params, size_t item, size_t first,
+                      size_t end, size_t worker)
+{
+    (void)params;
+    (void)worker;
+    memcpy(attn_item(&c->out[0], item) + first, attn_item(&c->in[0], item) + first,
+           (end - first) * 4);
+}
+
+void attn_run_copy(const attn_run_context *c)
+{
+    if (c->out[0].data == c->in[0].data) return;
+    attn_each_rows(c, NULL, c->out[0].count, 65536, copy_task);
 }

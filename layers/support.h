@@ -61,15 +61,20 @@ size_t attn_block_panels(const attn_kernels *kernels, size_t k, size_t n, size_t
 /* Element t of a mask: true if it is not zero. */
 bool attn_mask_keeps(const attn_value *mask, size_t item, size_t t);
 
-/* y[i0, i1, ...] = x at the offset i0 * step[0] + i1 * step[1] ..., all of 4-byte elements:
- *   y: dim[0..rank) in C order; step: in elements. Parallel. y and x must not overlap. */
+/* y[i0, i1, ...] = x at the offset first + i0 * step[0] + i1 * step[1] ..., all of 4-byte elements:
+ *   y: dim[0..rank) in C order; step: in elements, 0 to repeat, negative (modulo 2^64) to go back.
+ * Parallel. y and x must not overlap. */
+enum { ATTN_GATHER_RANK = 2 * ATTN_MAX_RANK + 1 };
 typedef struct attn_gather {
     int rank;
-    size_t dim[ATTN_MAX_RANK + 1];
-    size_t step[ATTN_MAX_RANK + 1];
+    size_t dim[ATTN_GATHER_RANK];
+    size_t step[ATTN_GATHER_RANK];
+    size_t first;
     void *y;
     const void *x;
 } attn_gather;
 void attn_run_gather(const attn_run_context *c, attn_gather *g);
+/* out[0] has the elements of in[0], in whose buffer it may be. Parallel. */
+void attn_run_copy(const attn_run_context *c);
 
 #endif

@@ -1,21 +1,18 @@
-/* concat, slice and split: pieces along one axis. Elements are f32 or i32.
+/* concat and split: pieces along one axis. Elements are f32 or i32.
  *   concat: x_i [outer..., n_i, inner...] -> y [outer..., sum n_i, inner...]
- *   slice:  y = x[..., start : end, ...], negative counted from the end
- *   split:  the outputs are x's pieces in order, even or by "sizes" */
-#include "layers/support.h"
+ *   split:  the outputs are x's pieces in order: even, by "sizes", or "parts" of which the last may
+ *           be smaller */
+#include "layers/array/indexing.h"
 
-#include <limits.h>
-#include <string.h>
-
-enum { MAX_PIECES = 32 };
+enum { MAX_PIECES = ATTN_MAX_OPERANDS };
 
 typedef struct pieces_params {
     long axis;
     size_t count;
-    long start, end; /* slice */
-    bool has_end;
     long sizes[MAX_PIECES];
     int size_count;
+    int sizes_from; /* the operand that has them, or -1 */
+    bool rounded_up;
 } pieces_params;
 
 static attn_status concat_parse(attn_reader *r, void *params)
@@ -26,28 +23,23 @@ static attn_status concat_parse(attn_reader *r, void *params)
     return attn_need_int(r, "axis", -ATTN_MAX_RANK, ATTN_MAX_RANK - 1, &p->axis);
 }
 
-static attn_status slice_parse(attn_reader *r, void *params)
-{
-    pieces_params *p = params;
-    ATTN_TRY(attn_need_inputs(r, 1, 1, NULL));
-    ATTN_TRY(attn_need_outputs(r, 1, 1, NULL));
-    ATTN_TRY(attn_need_int(r, "axis", -ATTN_MAX_RANK, ATTN_MAX_RANK - 1, &p->axis));
-    ATTN_TRY(attn_read_int(r, "start", -(1L << 40), 1L << 40, &p->start));
-    p->end = LONG_MAX;
-    ATTN_TRY(attn_read_int(r, "end", -(1L << 40), 1L << 40, &p->end));
-    p->has_end = p->end != LONG_MAX;
-    return ATTN_OK;
-}
-
 static attn_status split_parse(attn_reader *r, void *params)
 {
     pieces_params *p = params;
+    size_t parts = 0;
     p->axis = -1;
     ATTN_TRY(attn_need_inputs(r, 1, 1, NULL));
     ATTN_TRY(attn_need_outputs(r, 1, MAX_PIECES, &p->count));
     ATTN_TRY(attn_read_int(r, "axis", -ATTN_MAX_RANK, ATTN_MAX_RANK - 1, &p->axis));
     ATTN_TRY(attn_read_ints(r, "sizes", 1, 1L << 40, false, MAX_PIECES, p->sizes, &p->size_count));
-    if (attn_has_key(r, "sizes") && (size_t)p->size_count != p->count)
+    ATTN_TRY(attn_read_operand(r, "sizes_from", &p->sizes_from));
+    ATTN_TRY(attn_read_size(r, "parts", 1, MAX_PIECES, &parts));
+    p->rounded_up = parts != 0;
+    if (parts && parts != p->count)
+        return attn_reader_fail(r, "\"parts\" is %zu, but there are %zu outputs", parts, p->count);
+    if ((p->size_count != 0) + (p->sizes_from >= 0) + p->rounded_up > 1)
+        return attn_reader_fail(r, "\"sizes\", \"sizes_from\" and \"parts\": one is enough");
+    if (p->size_count && (size_t)p->size_count != p->count)
         return attn_reader_fail(r, "\"sizes\" has %d entries for %zu outputs", p->size_count,
                                 p->count);
     return ATTN_OK;
@@ -77,29 +69,25 @@ static attn_status concat_infer(attn_infer *c, const void *params)
     return attn_want_count(c, &c->out[0], &count);
 }
 
-/* First and end index of the slice, or start >= end if it is empty or outside. */
-static void slice_range(const pieces_params *p, size_t dim, long *start, long *end)
+/* The size of each piece of n. */
+static attn_status split_sizes(attn_infer *c, const pieces_params *p, size_t n, long *sizes)
 {
-    long size = (long)dim;
-    *start = p->start < 0 ? p->start + size : p->start;
-    *end = !p->has_end ? size : p->end < 0 ? p->end + size : p->end;
-}
-
-static attn_status slice_infer(attn_infer *c, const void *params)
-{
-    const pieces_params *p = params;
-    const attn_shape *x = &c->in[0];
-    attn_shape_text text;
-    int axis;
-    long start, end;
-    ATTN_TRY(attn_want_any(c, 0, 1, ATTN_MAX_RANK));
-    ATTN_TRY(attn_want_axis(c, 0, p->axis, &axis));
-    slice_range(p, x->dim[axis], &start, &end);
-    if (start < 0 || end > (long)x->dim[axis] || start >= end)
-        return attn_infer_fail(c, "[%ld, %ld) is no part of dimension %d of input %s", start, end,
-                               axis, attn_format_shape(&text, x->dim, x->rank));
-    c->out[0] = *x;
-    c->out[0].dim[axis] = (size_t)(end - start);
+    const void *known = NULL;
+    size_t step = p->rounded_up ? n / p->count + (n % p->count != 0) : n / p->count;
+    if (p->sizes_from >= 0) {
+        size_t from = (size_t)p->sizes_from;
+        ATTN_TRY(attn_want(c, from, ATTN_I32, 1, 1));
+        ATTN_TRY(attn_want_known(c, from, "sizes_from", &known));
+        if (c->in[from].dim[0] != p->count)
+            return attn_infer_fail(c, "\"sizes\" has %zu entries for %zu outputs",
+                                   c->in[from].dim[0], p->count);
+    }
+    for (size_t i = 0; i < p->count; i++) {
+        sizes[i] = p->size_count ? p->sizes[i] : known ? ((const int32_t *)known)[i] : (long)step;
+        if (p->rounded_up && i + 1 == p->count) sizes[i] = (long)n - (long)(i * step);
+        if (sizes[i] < 1)
+            return attn_infer_fail(c, "output %zu of %zu would have no elements", i, p->count);
+    }
     return ATTN_OK;
 }
 
@@ -108,22 +96,25 @@ static attn_status split_infer(attn_infer *c, const void *params)
     const pieces_params *p = params;
     const attn_shape *x = &c->in[0];
     attn_shape_text text;
+    long sizes[MAX_PIECES];
     int axis;
     size_t sum = 0;
     ATTN_TRY(attn_want_any(c, 0, 1, ATTN_MAX_RANK));
     ATTN_TRY(attn_want_axis(c, 0, p->axis, &axis));
-    if (!p->size_count && x->dim[axis] % p->count != 0)
+    bool even = !p->size_count && p->sizes_from < 0 && !p->rounded_up;
+    attn_format_shape(&text, x->dim, x->rank);
+    if (even && x->dim[axis] % p->count != 0)
         return attn_infer_fail(c, "dimension %d of input %s does not split evenly into %zu", axis,
-                               attn_format_shape(&text, x->dim, x->rank), p->count);
+                               text.text, p->count);
+    ATTN_TRY(split_sizes(c, p, x->dim[axis], sizes));
     for (size_t i = 0; i < p->count; i++) {
         c->out[i] = *x;
-        c->out[i].dim[axis] = p->size_count ? (size_t)p->sizes[i] : x->dim[axis] / p->count;
+        c->out[i].dim[axis] = (size_t)sizes[i];
         sum += c->out[i].dim[axis];
     }
-    if (sum != x->dim[axis])
-        return attn_infer_fail(c, "\"sizes\" add up to %zu, but dimension %d of input %s is %zu",
-                               sum, axis, attn_format_shape(&text, x->dim, x->rank), x->dim[axis]);
-    return ATTN_OK;
+    if (sum == x->dim[axis]) return ATTN_OK;
+    return attn_infer_fail(c, "\"sizes\" add up to %zu, but dimension %d of input %s is %zu", sum,
+                           axis, text.text, x->dim[axis]);
 }
 
 /* Copies `rows` pieces of n elements, from every from_step'th to every to_step'th element. */
@@ -136,7 +127,7 @@ static void copy_rows(float *to, size_t to_step, const float *from, size_t from_
 /* Elements from one index of the dimensions before the axis to the next. */
 static size_t outer_step(const attn_value *v, long axis)
 {
-    return attn_span(&v->shape, (int)(axis < 0 ? axis + v->shape.rank : axis), v->shape.rank);
+    return attn_span(&v->shape, attn_axis(axis, v->shape.rank), v->shape.rank);
 }
 
 static void concat_run(const attn_run_context *c, const void *params)
@@ -152,19 +143,6 @@ static void concat_run(const attn_run_context *c, const void *params)
             to += n;
         }
     }
-}
-
-static void slice_run(const attn_run_context *c, const void *params)
-{
-    const pieces_params *p = params;
-    const attn_value *x = &c->in[0], *y = &c->out[0];
-    size_t from_step = outer_step(x, p->axis), n = outer_step(y, p->axis);
-    int axis = (int)(p->axis < 0 ? p->axis + x->shape.rank : p->axis);
-    long start, end;
-    slice_range(p, x->shape.dim[axis], &start, &end);
-    size_t skip = (size_t)start * (from_step / x->shape.dim[axis]);
-    for (size_t item = 0; item < c->batch; item++)
-        copy_rows(attn_item(y, item), n, attn_item(x, item) + skip, from_step, n, y->count / n);
 }
 
 static void split_run(const attn_run_context *c, const void *params)
@@ -184,7 +162,5 @@ static void split_run(const attn_run_context *c, const void *params)
 
 const attn_layer attn_layer_concat = {
     "concat", ATTN_STEP_SHARED, 0, sizeof(pieces_params), concat_parse, concat_infer, concat_run};
-const attn_layer attn_layer_slice = {"slice",     ATTN_STEP_SHARED, 0,        sizeof(pieces_params),
-                                     slice_parse, slice_infer,      slice_run};
 const attn_layer attn_layer_split = {"split",     ATTN_STEP_SHARED, 0,        sizeof(pieces_params),
                                      split_parse, split_infer,      split_run};

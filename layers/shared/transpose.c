@@ -1,9 +1,11 @@
-/* transpose: y's dimension i is x's dimension axes[i]. Without "axes" the last two swap. */
-#include "layers/support.h"
+/* transpose: y's dimension i is x's dimension axes[i]. Without "axes" the last two swap,
+ * or with "reverse" all of them. */
+#include "layers/array/indexing.h"
 
 typedef struct transpose_params {
     long axes[ATTN_MAX_RANK];
-    int count; /* 0: swap the last two */
+    int count; /* 0: swap the last two, or all */
+    bool reverse;
 } transpose_params;
 
 static attn_status transpose_parse(attn_reader *r, void *params)
@@ -20,6 +22,9 @@ static attn_status transpose_parse(attn_reader *r, void *params)
                                     p->axes[i], p->count - 1);
         seen |= 1u << p->axes[i];
     }
+    ATTN_TRY(attn_read_bool(r, "reverse", &p->reverse));
+    if (p->reverse && p->count)
+        return attn_reader_fail(r, "\"axes\" and \"reverse\" say two things");
     return ATTN_OK;
 }
 
@@ -27,6 +32,7 @@ static attn_status transpose_parse(attn_reader *r, void *params)
 static int source_axis(const transpose_params *p, int rank, int i)
 {
     if (p->count) return (int)p->axes[i];
+    if (p->reverse) return rank - 1 - i;
     return i < rank - 2 ? i : rank - 1 - (i - (rank - 2));
 }
 
@@ -35,7 +41,7 @@ static attn_status transpose_infer(attn_infer *c, const void *params)
     const transpose_params *p = params;
     const attn_shape *x = &c->in[0];
     attn_shape_text shape;
-    ATTN_TRY(attn_want_any(c, 0, p->count ? 1 : 2, ATTN_MAX_RANK));
+    ATTN_TRY(attn_want_any(c, 0, p->reverse ? 0 : p->count ? 1 : 2, ATTN_MAX_RANK));
     if (p->count && p->count != x->rank)
         return attn_infer_fail(c, "\"axes\" has %d entries, but input %s has rank %d", p->count,
                                attn_format_shape(&shape, x->dim, x->rank), x->rank);
@@ -48,9 +54,8 @@ static void transpose_run(const attn_run_context *c, const void *params)
 {
     const transpose_params *p = params;
     const attn_shape *x = &c->in[0].shape;
-    attn_gather g = {.rank = x->rank + 1, .y = c->out[0].data, .x = c->in[0].data};
-    g.dim[0] = c->batch;
-    g.step[0] = c->in[0].stride;
+    attn_gather g;
+    attn_start_gather(c, &g);
     for (int i = 0; i < x->rank; i++) {
         int axis = source_axis(p, x->rank, i);
         g.dim[i + 1] = x->dim[axis];

@@ -42,7 +42,8 @@ bool attn_param_in_place(const attn_param *p)
 {
     bool large = attn_param_elements(p) >= IN_PLACE_BYTES / sizeof(float);
     if (p->form == ATTN_ROWS) return large;
-    return p->form == ATTN_PLAIN && p->source->dtype == ATTN_F32 &&
+    attn_dtype dtype = p->form == ATTN_INTEGERS ? ATTN_I32 : ATTN_F32;
+    return p->form != ATTN_PANELS && p->source->dtype == dtype &&
            (uintptr_t)p->source->data % sizeof(float) == 0 && large;
 }
 

@@ -73,7 +73,11 @@ static void fill(void *arg, size_t index, size_t worker)
     char *to = f->memory + t->use->offset;
     float *temporary = f->temporary + worker * f->temporary_floats;
     if (p->form != ATTN_PANELS) {
-        attn_weight_to_f32(p->source, p->first + t->from, t->to - t->from, (float *)to + t->from);
+        size_t first = p->first + t->from, count = t->to - t->from;
+        if (p->form == ATTN_INTEGERS)
+            attn_weight_to_i32(p->source, first, count, (int32_t *)(void *)to + t->from);
+        else
+            attn_weight_to_f32(p->source, first, count, (float *)(void *)to + t->from);
         attn_weight_forget(p->source, p->first + t->from, t->to - t->from);
         return;
     }
@@ -146,7 +150,9 @@ void attn_params_bind(const attn_params *params, const void *memory)
             if (p->form == ATTN_PANELS)
                 p->panels = at;
             else if (attn_param_in_place(p))
-                p->data = is_readable(p->source) ? (const float *)p->source->data + p->first : NULL;
+                p->data = is_readable(p->source) || p->form == ATTN_INTEGERS
+                              ? (const float *)p->source->data + p->first
+                              : NULL;
             else
                 p->data = (const float *)(const void *)at;
             p->widen = attn_weight_to_f32;

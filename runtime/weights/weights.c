@@ -298,6 +298,20 @@ void attn_weight_to_f32(const attn_weight *weight, size_t first, size_t count, f
     }
 }
 
+void attn_weight_to_i32(const attn_weight *weight, size_t first, size_t count, int32_t *to)
+{
+    size_t size = attn_dtype_size(weight->dtype);
+    const unsigned char *from = (const unsigned char *)weight->data + first * size;
+    for (size_t i = 0; i < count; i++, from += size) {
+        int64_t value = *from;
+        if (size == 8) memcpy(&value, from, 8);
+        if (size == 4) memcpy(&to[i], from, 4);
+        if (size == 4) continue;
+        if (weight->dtype == ATTN_BOOL) value = value != 0;
+        to[i] = value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : (int32_t)value;
+    }
+}
+
 void attn_weight_forget(const attn_weight *weight, size_t first, size_t count)
 {
     const attn_integers *q = weight->integers;

@@ -74,6 +74,8 @@ attn_status attn_weight_check(const attn_weight *weight, attn_error *err);
 /* Converts count elements from element `first` on to f32 (F16, BF16 and quantised ones exactly;
  * integers rounded to nearest). to: no overlap with the file. weight: passed attn_weight_check. */
 void attn_weight_to_f32(const attn_weight *weight, size_t first, size_t count, float *to);
+/* The same to i32, of a tensor of integers: those that do not fit become the nearest. */
+void attn_weight_to_i32(const attn_weight *weight, size_t first, size_t count, int32_t *to);
 /* What of the file these elements take need not stay in memory: it is read again when it is used.
  */
 void attn_weight_forget(const attn_weight *weight, size_t first, size_t count);
