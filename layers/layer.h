@@ -130,7 +130,7 @@ attn_status attn_need_word(attn_reader *r, const char *key, const char *const *w
  * be empty. */
 attn_status attn_read_ints(attn_reader *r, const char *key, long min, long max, bool symbols,
                            int most, long *values, int *count);
-#define ATTN_SYMBOL_BASE (-1000000L)
+#define ATTN_SYMBOL_BASE (-(1L << 60)) /* below every integer that a list may have */
 #define ATTN_SYMBOL(i) (ATTN_SYMBOL_BASE - (long)(i))
 
 /* Integers that shapes depend on: a list as above (`key`), or the elements of an i32 value that the

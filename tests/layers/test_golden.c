@@ -1,4 +1,4 @@
-/* Every case of tests/golden/{layers,attention,relative}.json, run as a model, against the
+/* Every case of tests/golden/{layers,attention,relative,indexing}.json, run as a model, against the
  * reference's results; every case of *_errors.json refused with its message. The files are made by
  * tests/golden/make_*.py from PyTorch and NumPy in float64. */
 #define _XOPEN_SOURCE 700
@@ -37,17 +37,21 @@ static bool output_matches(const char *name, const attn_tensor *have, const attn
         return false;
     }
     float *reference = malloc(expected * sizeof *reference);
+    int32_t *whole = malloc(expected * sizeof *whole);
+    bool integers = have->dtype == ATTN_I32 && want->dtype == ATTN_I32;
     attn_weight_to_f32(want, 0, expected, reference);
+    if (integers) attn_weight_to_i32(want, 0, expected, whole);
     size_t bad = 0;
     for (size_t i = 0; i < count; i++) {
         double x =
             have->dtype == ATTN_I32 ? ((int32_t *)have->data)[i] : (double)((float *)have->data)[i];
-        double y = (double)reference[i];
+        double y = integers ? whole[i] : (double)reference[i];
         bool same = x == y || (isnan(x) && isnan(y)) || fabs(x - y) <= tolerance * fmax(1, fabs(y));
         if (!same && bad++ == 0)
             print_error("%s: element %zu is %.9g, expected %.9g\n", name, i, x, y);
     }
     free(reference);
+    free(whole);
     return bad == 0;
 }
 
@@ -135,6 +139,12 @@ static void positions_match_the_reference(void **state)
     check_file("relative");
 }
 
+static void indexing_matches_the_reference(void **state)
+{
+    (void)state;
+    check_file("indexing");
+}
+
 static void attention_matches_the_reference(void **state)
 {
     (void)state;
@@ -219,15 +229,23 @@ static void wrong_positions_are_refused(void **state)
     check_errors("tests/golden/relative_errors.json", 16);
 }
 
+static void wrong_indexing_is_refused(void **state)
+{
+    (void)state;
+    check_errors("tests/golden/indexing_errors.json", 45);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_match_the_reference),
         cmocka_unit_test(attention_matches_the_reference),
         cmocka_unit_test(positions_match_the_reference),
+        cmocka_unit_test(indexing_matches_the_reference),
         cmocka_unit_test(wrong_layers_are_refused),
         cmocka_unit_test(wrong_attention_is_refused),
         cmocka_unit_test(wrong_positions_are_refused),
+        cmocka_unit_test(wrong_indexing_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
