@@ -247,12 +247,14 @@ attn_status attn_resize(uint8_t *out, size_t out_height, size_t out_width, const
                          "resizing %zu x %zu to %zu x %zu pixels: "
                          "sides are 1 to 2^30",
                          in_width, in_height, out_width, out_height);
-    if ((unsigned)filter >= ATTN_FILTER_COUNT)
+    if ((unsigned)filter >= ATTN_FILTER_COUNT && filter != ATTN_FILTER_OPENCV_LINEAR)
         return attn_fail(err, ATTN_BAD_ARGUMENT, "resizing: unknown filter %d", (int)filter);
     if (in_height == out_height && in_width == out_width) {
         memcpy(out, in, out_height * out_width * CHANNELS);
         return ATTN_OK;
     }
+    if (filter == ATTN_FILTER_OPENCV_LINEAR)
+        return attn_resize_opencv(out, out_height, out_width, in, in_height, in_width, memory, err);
     if (filter == ATTN_FILTER_NEAREST)
         return resize_nearest(out, out_height, out_width, in, in_height, in_width, memory, err);
     axis horizontal = {0}, vertical = {0};

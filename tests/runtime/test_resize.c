@@ -1,4 +1,4 @@
-/* Resizing against Pillow: tests/golden/images/resize.txt. */
+/* Resizing against Pillow and OpenCV: tests/golden/images/resize.txt, resize_opencv.txt. */
 #include "runtime/inputs/resize.h"
 
 #include "tests/runtime/golden_images.h"
@@ -44,6 +44,39 @@ static void test_equal_to_pillow(void **state)
     fclose(f);
     assert_int_equal(memory.used, 0);
     assert_true(cases >= 200);
+}
+
+static void test_equal_to_opencv(void **state)
+{
+    (void)state;
+    FILE *f = fopen("tests/golden/images/resize_opencv.txt", "r");
+    assert_non_null(f);
+    attn_memory memory;
+    attn_memory_init(&memory, NULL, 0);
+    char line[256];
+    int cases = 0;
+    while (fgets(line, sizeof line, f)) {
+        if (*line == '#') continue;
+        size_t iw, ih, ow, oh;
+        unsigned seed;
+        uint64_t want;
+        attn_error err;
+        assert_int_equal(
+            sscanf(line, "%zu %zu %zu %zu %u %" SCNx64, &iw, &ih, &ow, &oh, &seed, &want), 6);
+        uint8_t *in = malloc(iw * ih * 3), *out = malloc(ow * oh * 3);
+        fill_lcg(in, iw * ih * 3, seed);
+        assert_int_equal(
+            attn_resize(out, oh, ow, in, ih, iw, ATTN_FILTER_OPENCV_LINEAR, &memory, &err),
+            ATTN_OK);
+        if (fnv1a(out, ow * oh * 3) != want)
+            fail_msg("%zux%zu to %zux%zu differs from OpenCV", iw, ih, ow, oh);
+        free(in);
+        free(out);
+        cases++;
+    }
+    fclose(f);
+    assert_int_equal(memory.used, 0);
+    assert_true(cases >= 150);
 }
 
 static void test_refused(void **state)
@@ -92,6 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equal_to_pillow),
+        cmocka_unit_test(test_equal_to_opencv),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_every_allocation_fails),
     };
