@@ -59,7 +59,24 @@ static void resized_size(const attn_preprocess *p, size_t height, size_t width, 
         *out_height = (size_t)((double)height * scale);
         *out_width = (size_t)((double)width * scale);
         break;
+    case ATTN_SIZE_HEIGHT: /* the width by proportional_width */
+        *out_height = p->height;
+        *out_width = 0;
+        break;
     }
+}
+
+/* ATTN_SIZE_HEIGHT: of the image and of the result around it. Sides above every limit stay so. */
+static void proportional_width(const attn_preprocess *p, size_t height, size_t width,
+                               size_t *resized, size_t *padded)
+{
+    double ideal = (double)p->height * ((double)width / (double)height);
+    size_t wide = ideal < 1e15 ? (size_t)ideal : (size_t)1e15;
+    if (wide < p->min_width) wide = p->min_width;
+    if (wide % p->multiple) wide += p->multiple - wide % p->multiple;
+    if (wide > p->max_width) wide = p->max_width;
+    *padded = wide;
+    *resized = ceil(ideal) < (double)wide ? (size_t)ceil(ideal) : wide;
 }
 
 /* (side - crop) / 2, rounded down also below zero. */
@@ -75,19 +92,22 @@ attn_status attn_preprocess_geometry(const attn_preprocess *p, size_t image_heig
     if (!image_height || !image_width)
         return attn_fail(err, ATTN_BAD_INPUT, "an image of %zu x %zu pixels", image_width,
                          image_height);
-    size_t height = image_height, width = image_width;
+    size_t height = image_height, width = image_width, padded = 0;
     if (p->do_resize) resized_size(p, image_height, image_width, &height, &width);
+    if (p->do_resize && p->rule == ATTN_SIZE_HEIGHT)
+        proportional_width(p, image_height, image_width, &width, &padded);
+    const size_t widest = width > padded ? width : padded;
     if (!height || !width)
         return attn_fail(err, ATTN_BAD_INPUT,
                          "an image of %zu x %zu pixels would be resized to %zu x %zu", image_width,
                          image_height, width, height);
-    if (width > ATTN_IMAGE_MAX_PIXELS / height)
+    if (widest > ATTN_IMAGE_MAX_PIXELS / height)
         return attn_fail(err, ATTN_LIMIT,
                          "an image of %zu x %zu pixels would be resized to %zu x %zu, more than "
                          "%zu pixels",
-                         image_width, image_height, width, height, ATTN_IMAGE_MAX_PIXELS);
+                         image_width, image_height, widest, height, ATTN_IMAGE_MAX_PIXELS);
     *g = (attn_geometry){
-        .height = height, .width = width, .resized_height = height, .resized_width = width};
+        .height = height, .width = widest, .resized_height = height, .resized_width = width};
     if (p->do_center_crop) {
         g->height = p->crop_height;
         g->width = p->crop_width;
@@ -121,31 +141,56 @@ static void fill_table(const attn_preprocess *p, float table[3][256])
         }
 }
 
-/* Rows and columns outside the resized image are black; those of the padding are 0. */
-static void write_pixels(const attn_preprocess *p, const attn_geometry *g, const uint8_t *pixels,
-                         float *chw)
+/* How the result lies: of pixel (y, x) and channel c, at y * row + x * column + plane[c]. */
+typedef struct strides {
+    size_t row, column, plane[3]; /* plane: of red, green, blue */
+} strides;
+
+static strides result_strides(const attn_preprocess *p, const attn_geometry *g)
 {
-    float table[3][256];
-    fill_table(p, table);
-    size_t rows = p->do_center_crop ? p->crop_height : g->resized_height;
-    size_t columns = p->do_center_crop ? p->crop_width : g->resized_width;
-    for (size_t c = 0; c < 3; c++) {
-        for (size_t y = 0; y < g->height; y++) {
-            ptrdiff_t from_y = (ptrdiff_t)y + g->top;
-            bool row_inside = from_y >= 0 && (size_t)from_y < g->resized_height;
-            const uint8_t *row = pixels + (row_inside ? (size_t)from_y * g->resized_width * 3 : 0);
-            for (size_t x = 0; x < g->width; x++) {
-                ptrdiff_t from_x = (ptrdiff_t)x + g->left;
-                bool inside = row_inside && from_x >= 0 && (size_t)from_x < g->resized_width;
-                *chw++ = y >= rows || x >= columns
-                             ? 0.0f
-                             : table[c][inside ? row[(size_t)from_x * 3 + c] : 0];
-            }
+    size_t plane = p->channels_last ? 1 : g->height * g->width;
+    size_t red = p->bgr ? 2 * plane : 0, blue = p->bgr ? 0 : 2 * plane;
+    return (strides){.row = p->channels_last ? 3 * g->width : g->width,
+                     .column = p->channels_last ? 3 : 1,
+                     .plane = {red, plane, blue}};
+}
+
+/* One channel. Rows and columns outside the resized image are black; those of the padding are 0. */
+static void write_channel(const attn_preprocess *p, const attn_geometry *g, const uint8_t *pixels,
+                          const float *table, const strides *to, void *out)
+{
+    const size_t rows = p->do_center_crop ? p->crop_height : g->resized_height;
+    const size_t columns = p->do_center_crop ? p->crop_width : g->resized_width;
+    for (size_t y = 0; y < g->height; y++) {
+        ptrdiff_t from_y = (ptrdiff_t)y + g->top;
+        bool row_inside = from_y >= 0 && (size_t)from_y < g->resized_height;
+        const uint8_t *row = pixels + (row_inside ? (size_t)from_y * g->resized_width * 3 : 0);
+        size_t at = y * to->row;
+        for (size_t x = 0; x < g->width; x++, at += to->column) {
+            ptrdiff_t from_x = (ptrdiff_t)x + g->left;
+            bool inside = row_inside && from_x >= 0 && (size_t)from_x < g->resized_width;
+            bool padding = y >= rows || x >= columns;
+            uint8_t value = inside ? row[(size_t)from_x * 3] : 0;
+            if (p->bytes)
+                ((uint8_t *)out)[at] = padding ? 0 : value;
+            else
+                ((float *)out)[at] = padding ? 0.0f : table[value];
         }
     }
 }
 
-attn_status attn_preprocess_apply(const attn_preprocess *p, const attn_image *image, float *chw,
+static void write_pixels(const attn_preprocess *p, const attn_geometry *g, const uint8_t *pixels,
+                         void *out)
+{
+    float table[3][256];
+    strides to = result_strides(p, g);
+    fill_table(p, table);
+    for (size_t c = 0; c < 3; c++)
+        write_channel(p, g, pixels + c, table[c], &to,
+                      (char *)out + to.plane[c] * (p->bytes ? 1 : sizeof(float)));
+}
+
+attn_status attn_preprocess_apply(const attn_preprocess *p, const attn_image *image, void *pixels,
                                   attn_memory *memory, attn_error *err)
 {
     attn_geometry g;
@@ -161,7 +206,7 @@ attn_status attn_preprocess_apply(const attn_preprocess *p, const attn_image *im
             return status;
         }
     }
-    write_pixels(p, &g, resized ? resized : image->pixels, chw);
+    write_pixels(p, &g, resized ? resized : image->pixels, pixels);
     attn_release(memory, resized, bytes);
     return ATTN_OK;
 }

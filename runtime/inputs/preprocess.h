@@ -1,4 +1,5 @@
-/* What preprocessor_config.json says: from an upright RGB image to the pixels of the model.
+/* What preprocessor_config.json says, or "image" of a description's input (see models/FORMAT.md,
+ * Inputs): from an upright RGB image to the pixels of the model.
  *
  *     resize -> centre crop -> rescale -> normalize -> pad
  *
@@ -24,6 +25,7 @@ typedef enum attn_size_rule {
     ATTN_SIZE_SHORTEST, /* the shorter side becomes `shortest`; the longer one is truncated */
     ATTN_SIZE_LONGEST,  /* the same, but the longer side at most `longest` */
     ATTN_SIZE_WITHIN,   /* the largest that fits into height x width */
+    ATTN_SIZE_HEIGHT,   /* `height`, and a width in proportion: see attn_preprocess_geometry */
 } attn_size_rule;
 
 /* Plain data: may be copied, owns nothing. */
@@ -35,7 +37,10 @@ typedef struct attn_preprocess {
     size_t crop_height, crop_width;
     size_t pad_height, pad_width;
     double rescale_factor;
-    float mean[3], std[3];
+    float mean[3], std[3]; /* of red, green and blue, whatever their order in the result */
+    size_t min_width, max_width, multiple; /* ATTN_SIZE_HEIGHT: of the result's width */
+    /* How the result lies: as the input of the model that it is for. */
+    bool channels_last, bgr, bytes; /* bytes: uint8 instead of float */
 } attn_preprocess;
 
 /* Reads the object `root` of the file `file` (for messages).
@@ -53,13 +58,20 @@ typedef struct attn_geometry {
     double x, y, photo_width, photo_height;
 } attn_geometry;
 
-/* Errors: ATTN_BAD_INPUT if a side would become 0; ATTN_LIMIT if the resized image would have more
+/* ATTN_SIZE_HEIGHT: of an image of height h and width w, r = height * (w / h) in double. The result
+ * is r wide, rounded down, at least min_width, rounded up to a multiple, and at most max_width;
+ * what the image does not fill at the right is 0. The image itself becomes r wide, rounded up, or
+ * as wide as the result if that is less. So PaddleOCR does it (with 320 and 1).
+ *
+ * Errors: ATTN_BAD_INPUT if a side would become 0; ATTN_LIMIT if the resized image would have more
  * than ATTN_IMAGE_MAX_PIXELS pixels. */
 attn_status attn_preprocess_geometry(const attn_preprocess *preprocess, size_t image_height,
                                      size_t image_width, attn_geometry *geometry, attn_error *err);
 
-/* chw: [3, height, width] of attn_preprocess_geometry. Errors: as there, and of attn_resize. */
+/* pixels: [3, height, width] of attn_preprocess_geometry, or [height, width, 3] with channels_last;
+ * float or uint8 (bytes: without rescaling and normalizing). Errors: as there, and of
+ * attn_resize. */
 attn_status attn_preprocess_apply(const attn_preprocess *preprocess, const attn_image *image,
-                                  float *chw, attn_memory *memory, attn_error *err);
+                                  void *pixels, attn_memory *memory, attn_error *err);
 
 #endif
