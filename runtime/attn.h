@@ -162,8 +162,8 @@ ATTN_API void attn_session_close(attn_session *session);
 ATTN_API attn_status attn_set_input(attn_session *session, const char *name,
                                     const attn_tensor *value, attn_error *err);
 
-/* Reads an image file and turns it into input `name` as the folder's preprocessor_config.json
- * says. The session keeps the data. `name` NULL: the model's only image input. */
+/* Reads an image file and turns it into input `name` as the description's "image" or the folder's
+ * preprocessor_config.json says. The session keeps the data. `name` NULL: the model's only image input. */
 ATTN_API attn_status attn_set_image(attn_session *session, const char *name, const char *file,
                                     attn_error *err);
 
@@ -214,6 +214,23 @@ typedef struct attn_class {
  * ones by index). Writes min(k, classes) entries and their number to *count. */
 ATTN_API attn_status attn_top(const attn_session *session, const char *name, size_t item, size_t k,
                               attn_class *top, size_t *count, attn_error *err);
+
+/* Text that a model reads in a picture: an output of kind slots (each row is a character or a filler)
+ * or ctc (equal rows in a row are one character, and the blank is none). */
+typedef struct attn_character {
+    const char *text;  /* UTF-8, from the description's "keys"; belongs to the model */
+    size_t index;      /* its column */
+    size_t row;        /* the row, of several the first */
+    float probability; /* as of attn_class */
+} attn_character;
+
+/* The characters of batch item `item` of output `name` (NULL: the only one of such a kind): the
+ * first `room` of them are written, and how many there are to *count. The text is their texts, one
+ * after the other. confidence (or NULL): the mean of the probabilities, of slots those of the fillers
+ * too; 0 if there is none. Errors: no such output or item, before attn_run, a row without a largest number. */
+ATTN_API attn_status attn_read(const attn_session *session, const char *name, size_t item,
+                               size_t room, attn_character *character, size_t *count,
+                               float *confidence, attn_error *err);
 
 /* With keep_attention: how many attention maps the last run has kept, and the map `index`, in the
  * order of the graph. weights: [heads, queries, keys] (an attention pooling: [keys]), with the

@@ -1,5 +1,5 @@
 /* The graph under construction, shared by builder.c (values and names), node.c (one layer), graph.c
- * (groups, the whole) and ports.c (inputs, outputs, states). */
+ * (groups, the whole) and ports*.c (inputs, outputs, states). */
 #ifndef ATTN_BUILDER_H
 #define ATTN_BUILDER_H
 
@@ -68,6 +68,24 @@ bool attn_builder_has(void *user, const char *name, size_t length);
 attn_status attn_builder_symbols(attn_builder *b);
 attn_status attn_builder_inputs(attn_builder *b);
 attn_status attn_builder_states(attn_builder *b);
+bool attn_builder_is_cache(const cJSON *state);
+/* ports_out.c */
 attn_status attn_builder_outputs(attn_builder *b); /* and what the states become */
+/* ports_image.c, ports_keys.c: the keys of an image input, and of an output that is read as text.
+ */
+attn_status attn_builder_image(attn_builder *b, const char *place, const cJSON *input,
+                               attn_port *port);
+attn_status attn_builder_text_keys(attn_builder *b, const char *place, const cJSON *output,
+                                   attn_port *port);
+
+/* The member `key` of the description: an object of at most that many entries, or NULL. */
+attn_status attn_builder_object(attn_builder *b, const char *key, int most, const cJSON **out);
+/* One of the words (ended by NULL) at `key`, or `fallback` if the key is absent. */
+attn_status attn_builder_choice(attn_builder *b, const char *place, const cJSON *object,
+                                const char *key, const char *const *words, int fallback, int *out);
+/* A text into the arena. */
+attn_status attn_builder_copy(attn_builder *b, const char *text, const char **out);
+
+enum { ATTN_MAX_LABELS = 1 << 20 };
 
 #endif

@@ -23,11 +23,13 @@ typedef struct attn_symbol {
 
 typedef enum attn_kind {
     ATTN_KIND_ARRAY,
-    ATTN_KIND_IMAGE,   /* input: a picture, through the folder's preprocessor_config.json */
+    ATTN_KIND_IMAGE,   /* input: a picture, through `image` or preprocessor_config.json */
     ATTN_KIND_TOKENS,  /* input: token ids */
     ATTN_KIND_CLASSES, /* output: logits, with labels */
     ATTN_KIND_EMBEDDING,
     ATTN_KIND_VOCABULARY, /* output: logits of the tokens of the vocabulary */
+    ATTN_KIND_SLOTS,      /* output: rows of logits of characters; each row is one, or a filler */
+    ATTN_KIND_CTC,        /* output: rows of logits of characters, with repeats and blanks */
 } attn_kind;
 
 /* What the logits of classes become. */
@@ -54,7 +56,17 @@ typedef struct attn_port {
     size_t label_count;
     const char **labels;      /* entries may be NULL */
     attn_probability measure; /* classes: what their logits become */
+    /* slots, ctc: labels are the characters; one of no text: the filler or blank; SIZE_MAX: none */
+    size_t silent;
+    /* images */
+    bool channels_last, bgr;
+    const struct attn_preprocess *preprocess; /* NULL: that of preprocessor_config.json */
 } attn_port;
+
+static inline bool attn_port_is_text(const attn_port *port)
+{
+    return port->kind == ATTN_KIND_SLOTS || port->kind == ATTN_KIND_CTC;
+}
 
 /* A state of kind "cache": one position for all nodes that keep rows of their own. */
 typedef struct attn_cache_port {
@@ -94,7 +106,8 @@ typedef struct attn_graph {
 } attn_graph;
 
 typedef struct attn_graph_source {
-    const char *file; /* the description's name, for messages */
+    const char *file;   /* the description's name, for messages */
+    const char *folder; /* where the files lie that it names; NULL: it may name none */
     const cJSON *root;
     const char *config_name;
     const cJSON *config; /* NULL: none */

@@ -24,6 +24,7 @@ const char *attn_model_notice(const attn_model *model)
 static attn_status build_graph(attn_model *m, const attn_found *found, attn_error *err)
 {
     attn_graph_source source = {.file = m->description_name,
+                                .folder = m->folder,
                                 .root = found->root,
                                 .config_name = m->config_name,
                                 .config = found->config,
@@ -90,7 +91,8 @@ static attn_status check_shapes(attn_model *m, attn_error *err)
 static attn_status read_preprocess(attn_model *m, attn_error *err)
 {
     bool image = false;
-    for (size_t i = 0; i < m->graph.inputs; i++) image |= m->graph.input[i].kind == ATTN_KIND_IMAGE;
+    for (size_t i = 0; i < m->graph.inputs; i++)
+        image |= m->graph.input[i].kind == ATTN_KIND_IMAGE && !m->graph.input[i].preprocess;
     if (!image) m->preprocess_name = NULL;
     if (!m->preprocess_name) return ATTN_OK;
     cJSON *root;

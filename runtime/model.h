@@ -38,6 +38,11 @@ attn_status attn_model_describe(attn_model **out, const char *path,
  * f32. */
 attn_panel_type attn_model_products(const attn_model *model);
 
+/* How a photo becomes the image input `port`. Errors: neither the input nor the folder says so; it
+ * would give an i32 input other numbers than integers. */
+attn_status attn_image_preprocess(const attn_model *model, const attn_port *port,
+                                  attn_preprocess *out, attn_error *err);
+
 /* The size that the preprocessing gives must be that of the image input `port`, where the
  * description fixes it. */
 attn_status attn_check_photo_size(const attn_model *model, const attn_port *port, size_t height,

@@ -343,8 +343,21 @@ static attn_status check_states(attn_planner *p)
 static attn_status check_labels(attn_planner *p)
 {
     const attn_graph *g = p->graph;
+    attn_shape_text text;
     for (size_t i = 0; i < g->outputs; i++) {
         const attn_plan_value *v = &p->plan->value[g->output[i].value];
+        const attn_shape *shape = &v->shape;
+        if (attn_port_is_text(&g->output[i])) {
+            if (shape->rank < 2 || shape->dtype != ATTN_F32 ||
+                shape->dim[shape->rank - 1] != g->output[i].label_count)
+                return attn_fail(p->err, ATTN_BAD_MODEL,
+                                 "output \"%s\" is %s %s, expected f32 [..., rows, %zu], as many "
+                                 "columns as there are characters",
+                                 g->output[i].name, attn_dtype_name(shape->dtype),
+                                 attn_format_shape(&text, shape->dim, shape->rank),
+                                 g->output[i].label_count);
+            continue;
+        }
         if (g->output[i].labels && v->shape.rank == 1 && g->output[i].label_count != v->count)
             return attn_fail(p->err, ATTN_BAD_MODEL, "output \"%s\" has %zu classes and %zu labels",
                              g->output[i].name, v->count, g->output[i].label_count);

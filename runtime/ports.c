@@ -1,4 +1,4 @@
-/* Inputs, states, outputs and symbolic dimensions of a description. */
+/* Inputs, states and symbolic dimensions of a description. */
 #include "runtime/builder.h"
 
 #include <float.h>
@@ -7,12 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_LABELS = 1 << 20 };
-
 #define MAX_DIM 4294967296.0
 
-/* The member `key` of the description: an object, or absent. */
-static attn_status get_object(attn_builder *b, const char *key, int most, const cJSON **out)
+attn_status attn_builder_object(attn_builder *b, const char *key, int most, const cJSON **out)
 {
     attn_json_text shown;
     *out = attn_json_get(b->source->root, key);
@@ -25,9 +22,9 @@ static attn_status get_object(attn_builder *b, const char *key, int most, const 
     return ATTN_OK;
 }
 
-static attn_status copy_name(attn_builder *b, const char *name, const char **out)
+attn_status attn_builder_copy(attn_builder *b, const char *text, const char **out)
 {
-    *out = attn_arena_text(b->arena, name, strlen(name), b->err);
+    *out = attn_arena_text(b->arena, text, strlen(text), b->err);
     return *out ? ATTN_OK : ATTN_NO_MEMORY;
 }
 
@@ -35,7 +32,7 @@ attn_status attn_builder_symbols(attn_builder *b)
 {
     static const char *const keys[] = {"max", "note", NULL};
     const cJSON *object;
-    ATTN_TRY(get_object(b, "symbols", ATTN_MAX_SYMBOLS, &object));
+    ATTN_TRY(attn_builder_object(b, "symbols", ATTN_MAX_SYMBOLS, &object));
     for (const cJSON *item = object ? object->child : NULL; item; item = item->next) {
         char place[300];
         attn_json_text shown;
@@ -50,7 +47,7 @@ attn_status attn_builder_symbols(attn_builder *b)
         if (limit) ATTN_TRY(attn_builder_integer(b, place, "max", limit, 1, MAX_DIM, &max));
         attn_symbol *symbol = &b->graph->symbol[b->graph->symbols++];
         symbol->max = (size_t)max;
-        ATTN_TRY(copy_name(b, item->string, &symbol->name));
+        ATTN_TRY(attn_builder_copy(b, item->string, &symbol->name));
     }
     return ATTN_OK;
 }
@@ -71,9 +68,8 @@ static attn_status read_shape(attn_builder *b, const char *place, const cJSON *j
     return ATTN_OK;
 }
 
-/* One of the words at `key`, or `fallback` if the key is absent. */
-static attn_status read_choice(attn_builder *b, const char *place, const cJSON *object,
-                               const char *key, const char *const *words, int fallback, int *out)
+attn_status attn_builder_choice(attn_builder *b, const char *place, const cJSON *object,
+                                const char *key, const char *const *words, int fallback, int *out)
 {
     const cJSON *item = attn_json_get(object, key);
     attn_json_text shown;
@@ -145,11 +141,11 @@ static attn_status read_source(attn_builder *b, const char *what, const cJSON *i
         return attn_builder_fail(b, place, "expected an object, found %s",
                                  attn_json_show(&shown, item));
     ATTN_TRY(attn_builder_keys(b, place, item, keys));
-    ATTN_TRY(read_choice(b, place, item, "kind", kinds, 0, &kind));
-    ATTN_TRY(read_choice(b, place, item, "dtype", dtypes, kind == 2, &dtype));
+    ATTN_TRY(attn_builder_choice(b, place, item, "kind", kinds, 0, &kind));
+    ATTN_TRY(attn_builder_choice(b, place, item, "dtype", dtypes, kind == 2, &dtype));
     port->kind = (attn_kind)kind;
     port->dtype = dtype ? ATTN_I32 : ATTN_F32;
-    ATTN_TRY(copy_name(b, item->string, &port->name));
+    ATTN_TRY(attn_builder_copy(b, item->string, &port->name));
     ATTN_TRY(read_shape(b, place, attn_json_get(item, "shape"), port));
     const cJSON *range = attn_json_get(item, "range");
     if (range && port->dtype != ATTN_I32)
@@ -162,9 +158,7 @@ static attn_status read_source(attn_builder *b, const char *what, const cJSON *i
         return attn_builder_fail(b, place, "\"known\" is %s, expected a flag",
                                  attn_json_show(&shown, known));
     port->known = cJSON_IsTrue(known);
-    if (port->kind == ATTN_KIND_IMAGE && (port->dtype != ATTN_F32 || port->rank != 3))
-        return attn_builder_fail(b, place, "an image is f32 of rank 3, [channels, height, width]");
-    return ATTN_OK;
+    return attn_builder_image(b, place, item, port);
 }
 
 /* By an input that every run sets. */
@@ -178,11 +172,11 @@ static bool is_bound(const attn_graph *g, long symbol)
 
 attn_status attn_builder_inputs(attn_builder *b)
 {
-    static const char *const keys[] = {"kind",  "shape", "dtype", "range", "default",
-                                       "known", "when",  "note",  NULL};
+    static const char *const keys[] = {"kind", "shape",  "dtype",    "range", "default", "known",
+                                       "when", "layout", "channels", "image", "note",    NULL};
     attn_graph *g = b->graph;
     const cJSON *object;
-    ATTN_TRY(get_object(b, "inputs", ATTN_MAX_PORTS, &object));
+    ATTN_TRY(attn_builder_object(b, "inputs", ATTN_MAX_PORTS, &object));
     g->input = attn_arena_get(b->arena, ATTN_MAX_PORTS, sizeof *g->input, b->err);
     if (!g->input) return ATTN_NO_MEMORY;
     for (const cJSON *item = object ? object->child : NULL; item; item = item->next) {
@@ -226,10 +220,10 @@ static attn_status read_cache(attn_builder *b, const cJSON *item)
     if (most) ATTN_TRY(attn_builder_integer(b, place, "max", most, 1, MAX_DIM, &max));
     cache->symbol = (size_t)symbol;
     cache->max = most ? (size_t)max : SIZE_MAX;
-    return copy_name(b, item->string, &cache->name);
+    return attn_builder_copy(b, item->string, &cache->name);
 }
 
-static bool is_cache(const cJSON *item)
+bool attn_builder_is_cache(const cJSON *item)
 {
     const cJSON *kind = attn_json_get(item, "kind");
     return cJSON_IsString(kind) && strcmp(kind->valuestring, "cache") == 0;
@@ -241,13 +235,13 @@ attn_status attn_builder_states(attn_builder *b)
     attn_graph *g = b->graph;
     const cJSON *object;
     size_t known;
-    ATTN_TRY(get_object(b, "state", ATTN_MAX_PORTS, &object));
+    ATTN_TRY(attn_builder_object(b, "state", ATTN_MAX_PORTS, &object));
     if (!object) return ATTN_OK;
     g->state = attn_arena_get(b->arena, ATTN_MAX_PORTS, sizeof *g->state, b->err);
     if (!g->state) return ATTN_NO_MEMORY;
     for (const cJSON *item = object->child; item; item = item->next) {
         attn_port *port = &g->state[g->states];
-        if (is_cache(item)) {
+        if (attn_builder_is_cache(item)) {
             ATTN_TRY(read_cache(b, item));
             continue;
         }
@@ -259,138 +253,4 @@ attn_status attn_builder_states(attn_builder *b)
         g->states++;
     }
     return ATTN_OK;
-}
-
-/* ---- outputs ------------------------------------------------------------------------------ */
-
-/* "labels": a list of texts, or the config key of such a list or of an object {"0": "cat", ...}. */
-static attn_status read_labels(attn_builder *b, const char *place, const cJSON *json,
-                               attn_port *port)
-{
-    attn_json_text shown;
-    const cJSON *list = json;
-    if (cJSON_IsString(json)) {
-        list = attn_scope_config(&b->scope, json->valuestring, strlen(json->valuestring));
-        if (!list || cJSON_IsNull(list)) return ATTN_OK; /* a folder may have none */
-    }
-    int count = cJSON_GetArraySize(list);
-    if ((!cJSON_IsArray(list) && !cJSON_IsObject(list)) || count > MAX_LABELS)
-        return attn_builder_fail(b, place, "\"labels\" is %s, expected a list of texts",
-                                 attn_json_show(&shown, list));
-    port->labels = attn_arena_get(b->arena, (size_t)count, sizeof *port->labels, b->err);
-    if (!port->labels) return ATTN_NO_MEMORY;
-    port->label_count = (size_t)count;
-    size_t i = 0;
-    for (const cJSON *item = list->child; item; item = item->next, i++) {
-        char *end = NULL;
-        size_t index = cJSON_IsObject(list) ? strtoul(item->string, &end, 10) : i;
-        if ((end && (*end || end == item->string)) || index >= port->label_count)
-            return attn_builder_fail(b, place, "\"labels\": \"%.80s\" is no index below %zu",
-                                     item->string, port->label_count);
-        if (!cJSON_IsString(item))
-            return attn_builder_fail(b, place, "\"labels\": entry %zu is %s, expected a text",
-                                     index, attn_json_show(&shown, item));
-        ATTN_TRY(copy_name(b, item->valuestring, &port->labels[index]));
-    }
-    return ATTN_OK;
-}
-
-/* "probability": a word, or an expression that gives one. */
-static attn_status read_measure(attn_builder *b, const char *place, const cJSON *output,
-                                attn_port *port)
-{
-    static const char *const words[] = {"softmax", "sigmoid", "none", NULL};
-    const cJSON *item = attn_json_get(output, "probability");
-    attn_error inner;
-    attn_attr value = {0};
-    attn_json_text shown;
-    if (!item) return ATTN_OK;
-    if (port->kind != ATTN_KIND_CLASSES)
-        return attn_builder_fail(b, place, "\"probability\" is for outputs of kind classes");
-    if (attn_builder_attr(b, item, 0, &value, &inner))
-        return attn_builder_fail(b, place, "\"probability\": %s", inner.text);
-    for (int round = 0; round < 2 && value.kind == ATTN_ATTR_TEXT; round++) {
-        for (int i = 0; words[i]; i++)
-            if (strcmp(words[i], value.text) == 0) {
-                port->measure = (attn_probability)i;
-                return ATTN_OK;
-            }
-        if (round == 0 && attn_builder_evaluate(b, value.text, &value, &inner))
-            return attn_builder_fail(b, place, "\"probability\": %s", inner.text);
-    }
-    return attn_builder_fail(b, place,
-                             "\"probability\" is %s, expected one of: softmax, sigmoid, none",
-                             attn_json_show(&shown, item));
-}
-
-static attn_status read_output(attn_builder *b, const cJSON *item, const char *place)
-{
-    static const char *const keys[] = {"kind",        "value", "labels", "when",
-                                       "probability", "note",  NULL};
-    static const char *const words[] = {"array", "classes", "embedding", "vocabulary", NULL};
-    static const attn_kind kinds[] = {ATTN_KIND_ARRAY, ATTN_KIND_CLASSES, ATTN_KIND_EMBEDDING,
-                                      ATTN_KIND_VOCABULARY};
-    attn_port *port = &b->graph->output[b->graph->outputs];
-    attn_json_text shown;
-    int kind;
-    if (!cJSON_IsObject(item))
-        return attn_builder_fail(b, place, "expected an object, found %s",
-                                 attn_json_show(&shown, item));
-    ATTN_TRY(attn_builder_keys(b, place, item, keys));
-    bool wanted;
-    ATTN_TRY(attn_builder_when(b, place, item, &wanted));
-    if (!wanted) return ATTN_OK;
-    ATTN_TRY(read_choice(b, place, item, "kind", words, 0, &kind));
-    port->kind = kinds[kind];
-    ATTN_TRY(copy_name(b, item->string, &port->name));
-    const cJSON *value = attn_json_get(item, "value"), *labels = attn_json_get(item, "labels");
-    if (value && !cJSON_IsString(value))
-        return attn_builder_fail(b, place, "\"value\" is %s, expected the name of a value",
-                                 attn_json_show(&shown, value));
-    const char *name = value ? value->valuestring : item->string;
-    if (!attn_builder_lookup(b, name, &port->value))
-        return attn_builder_fail(b, place, "no value is named \"%.80s\" at the end of the graph",
-                                 name);
-    if (labels && port->kind != ATTN_KIND_CLASSES)
-        return attn_builder_fail(b, place, "\"labels\" is for outputs of kind classes");
-    if (labels) ATTN_TRY(read_labels(b, place, labels, port));
-    ATTN_TRY(read_measure(b, place, item, port));
-    b->graph->outputs++;
-    return ATTN_OK;
-}
-
-/* What each state becomes: the value that "next" names at the end of the graph. */
-static attn_status read_next(attn_builder *b)
-{
-    const cJSON *object = attn_json_get(b->source->root, "state");
-    size_t i = 0;
-    for (const cJSON *item = object ? object->child : NULL; item; item = item->next) {
-        if (is_cache(item)) continue;
-        const cJSON *next = attn_json_get(item, "next");
-        attn_json_text shown;
-        if (!cJSON_IsString(next) ||
-            !attn_builder_lookup(b, next->valuestring, &b->graph->state[i].next))
-            return attn_builder_fail(b, b->source->file,
-                                     "state.%.80s: \"next\" is %s, expected the name of a value",
-                                     item->string, attn_json_show(&shown, next));
-        i++;
-    }
-    return ATTN_OK;
-}
-
-attn_status attn_builder_outputs(attn_builder *b)
-{
-    attn_graph *g = b->graph;
-    const cJSON *object;
-    ATTN_TRY(get_object(b, "outputs", ATTN_MAX_PORTS, &object));
-    g->output = attn_arena_get(b->arena, ATTN_MAX_PORTS, sizeof *g->output, b->err);
-    if (!g->output) return ATTN_NO_MEMORY;
-    for (const cJSON *item = object ? object->child : NULL; item; item = item->next) {
-        char place[300];
-        snprintf(place, sizeof place, "%s: outputs.%.80s", b->source->file, item->string);
-        ATTN_TRY(read_output(b, item, place));
-    }
-    if (g->outputs == 0)
-        return attn_builder_fail(b, b->source->file, "\"outputs\" names no output");
-    return read_next(b);
 }

@@ -238,12 +238,15 @@ static cJSON *model_json(const attn_model *m, const attn_plan *plan)
 static attn_status check_photos(const attn_model *m, attn_error *err)
 {
     attn_geometry wide, tall;
-    for (size_t i = 0; m->preprocess_name && i < m->graph.inputs; i++) {
-        if (m->graph.input[i].kind != ATTN_KIND_IMAGE) continue;
-        ATTN_TRY(attn_preprocess_geometry(&m->preprocess, 600, 800, &wide, err));
-        ATTN_TRY(attn_preprocess_geometry(&m->preprocess, 800, 600, &tall, err));
+    attn_preprocess p;
+    for (size_t i = 0; i < m->graph.inputs; i++) {
+        const attn_port *port = &m->graph.input[i];
+        if (port->kind != ATTN_KIND_IMAGE || !(port->preprocess || m->preprocess_name)) continue;
+        ATTN_TRY(attn_image_preprocess(m, port, &p, err));
+        ATTN_TRY(attn_preprocess_geometry(&p, 600, 800, &wide, err));
+        ATTN_TRY(attn_preprocess_geometry(&p, 800, 600, &tall, err));
         if (wide.height == tall.height && wide.width == tall.width)
-            ATTN_TRY(attn_check_photo_size(m, &m->graph.input[i], wide.height, wide.width, err));
+            ATTN_TRY(attn_check_photo_size(m, port, wide.height, wide.width, err));
     }
     return ATTN_OK;
 }

@@ -86,9 +86,16 @@ static attn_status set_scene(const attn_session *s, const gathered *g, const att
     if (!find_grid(s, last->keys, &scene->rows, &scene->cols))
         return attn_fail(err, ATTN_BAD_MODEL, "model \"%s\": its %zu tokens are no grid of patches",
                          s->model->name, last->keys);
+    const attn_graph *graph = &s->model->graph;
+    const attn_port *port = NULL;
+    attn_preprocess preprocess;
     attn_geometry seen;
-    ATTN_TRY(
-        attn_preprocess_geometry(&s->model->preprocess, image->height, image->width, &seen, err));
+    for (size_t i = 0; i < graph->inputs && !port; i++)
+        if (graph->input[i].kind == ATTN_KIND_IMAGE) port = &graph->input[i];
+    if (!port)
+        return attn_fail(err, ATTN_BAD_MODEL, "model \"%s\" has no image input", s->model->name);
+    ATTN_TRY(attn_image_preprocess(s->model, port, &preprocess, err));
+    ATTN_TRY(attn_preprocess_geometry(&preprocess, image->height, image->width, &seen, err));
     scene->seen = (picture_region){seen.x, seen.y, seen.photo_width, seen.photo_height};
     return ATTN_OK;
 }

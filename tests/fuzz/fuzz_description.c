@@ -118,6 +118,12 @@ static void run_model(attn_model *model, bool batched, bool plain)
         size_t count;
         if (attn_output(session, g->output[i].name, &t, &err)) abort();
         if (attn_top(session, g->output[i].name, 0, 3, top, &count, &err)) err.status = ATTN_OK;
+        attn_character character[2];
+        float confidence;
+        if (attn_read(session, g->output[i].name, 0, 2, character, &count, &confidence, &err))
+            err.status = ATTN_OK;
+        for (size_t c = 0; c < count && c < 2 && attn_port_is_text(&g->output[i]); c++)
+            if (!character[c].text[0]) abort();
     }
 done:
     attn_session_close(session);

@@ -159,7 +159,7 @@ static void ports(void **state)
         {.inputs = "{'x':{'shape':[2,3],'dtype':'f64'}}", .message = {"\"dtype\" is \"f64\""}},
         {.inputs = "{'x':{'shape':[2,3],'size':1}}", .message = {"inputs.x: unknown key \"size\""}},
         {.inputs = "{'x':{'shape':[2,3],'kind':'image'}}",
-         .message = {"an image is f32 of rank 3"}},
+         .message = {"inputs.x: an image is of rank 3, [3, height, width], or 4"}},
         {.inputs = "{'x':{'shape':[2,3],'range':[0,1]}}",
          .message = {"\"range\" is for inputs of"}},
         {.inputs = "{'x':{'shape':[2],'dtype':'i32','range':[0]}}",
