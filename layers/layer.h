@@ -148,6 +148,11 @@ typedef struct attn_ints {
 attn_status attn_read_known_ints(attn_reader *r, const char *key, long min, long max,
                                  attn_ints *ints);
 
+/* A number or a list of at most `most` numbers, where the texts "inf", "-inf" and "nan" are numbers,
+ * too. *values lives as long as the model, and may be written to; NULL and 0 if the key is absent. */
+attn_status attn_read_numbers(attn_reader *r, const char *key, size_t most, double **values,
+                              size_t *count, bool *is_list);
+
 bool attn_has_key(const attn_reader *r, const char *key);
 
 /* An attribute that is an object, such as a config's "rope_scaling". Between the two calls the

@@ -251,6 +251,52 @@ attn_status attn_read_ints(attn_reader *r, const char *key, long min, long max, 
     return ATTN_OK;
 }
 
+/* inf, -inf and nan, which JSON has not. */
+static bool special_number(const attn_attr *a, double *value)
+{
+    static const char *const words[] = {"inf", "-inf", "nan", NULL};
+    static const double numbers[] = {INFINITY, -INFINITY, NAN};
+    int word = a->kind == ATTN_ATTR_TEXT ? word_index(words, a->text) : -1;
+    if (word >= 0) *value = numbers[word];
+    return word >= 0;
+}
+
+static attn_status read_number(attn_reader *r, const char *key, const attn_attr *item,
+                               double *value)
+{
+    attn_attr result = *item;
+    attn_error inner;
+    char text[100];
+    if (special_number(item, value)) return ATTN_OK;
+    if (item->kind == ATTN_ATTR_TEXT && r->evaluate(r->user, item->text, &result, &inner))
+        return attn_reader_fail(r, "key \"%s\": %s", key, inner.text);
+    if (result.kind != ATTN_ATTR_NUMBER)
+        return attn_reader_fail(r, "key \"%s\" has %s, expected numbers", key,
+                                show(&result, text, sizeof text));
+    *value = result.number;
+    return ATTN_OK;
+}
+
+attn_status attn_read_numbers(attn_reader *r, const char *key, size_t most, double **values,
+                              size_t *count, bool *is_list)
+{
+    attn_attr *a = find(r, key);
+    *values = NULL;
+    *count = 0;
+    *is_list = false;
+    if (!a) return ATTN_OK;
+    a->used = true;
+    bool list = *is_list = a->kind == ATTN_ATTR_LIST;
+    size_t n = list ? a->count : 1;
+    if (n == 0 || n > most)
+        return attn_reader_fail(r, "key \"%s\" has %zu entries, expected 1 to %zu", key, n, most);
+    *values = r->keep(r->user, n, sizeof **values);
+    if (!*values) return ATTN_NO_MEMORY;
+    for (; *count < n; ++*count)
+        ATTN_TRY(read_number(r, key, list ? &a->items[*count] : a, &(*values)[*count]));
+    return ATTN_OK;
+}
+
 attn_status attn_read_known_ints(attn_reader *r, const char *key, long min, long max,
                                  attn_ints *ints)
 {

@@ -51,6 +51,9 @@ struct attn_reader {
     /* Is this the name of the model's cache? */
     attn_status (*cache)(void *user, const char *name, attn_error *err);
 
+    /* Zeroed memory that lives as long as the model; NULL if there is none. */
+    void *(*keep)(void *user, size_t count, size_t size);
+
     /* What parse asked for. */
     attn_param *params[ATTN_MAX_PARAMS];
     size_t param_count;

@@ -82,6 +82,12 @@ static attn_status find_cache(void *user, const char *name, attn_error *err)
     return attn_fail(err, ATTN_BAD_MODEL, "\"state\" has no cache \"%.80s\"", name);
 }
 
+static void *keep(void *user, size_t count, size_t size)
+{
+    attn_builder *b = user;
+    return attn_arena_get(b->arena, count, size, b->err);
+}
+
 /* ---- nodes -------------------------------------------------------------------------------- */
 
 /* "in" and "out": a name or a list of names. *names has room for ATTN_MAX_OPERANDS. */
@@ -229,7 +235,8 @@ attn_status attn_builder_add_node(attn_builder *b, const cJSON *json, const char
                           .operand = add_operand,
                           .weight = need_weight,
                           .symbol = find_symbol,
-                          .cache = find_cache};
+                          .cache = find_cache,
+                          .keep = keep};
     ATTN_TRY(take_attributes(b, json, &reader));
     ATTN_TRY(layer->parse(&reader, node->params));
     ATTN_TRY(finish_node(b, &reader, outs, out_count));

@@ -1,6 +1,5 @@
-/* top_k and argmax: the largest elements of each row of the last dimension.
- *   top_k:  x [..., n] -> values [..., k] f32, and indices [..., k] i32 if a second output is named
- *   argmax: x [..., n] -> index [...] i32
+/* top_k: the largest elements of each row of the last dimension.
+ *   x [..., n] -> values [..., k] f32, and indices [..., k] i32 if a second output is named
  * Largest first; equal ones by index; NaN after everything else. */
 #include "layers/support.h"
 
@@ -14,13 +13,6 @@ static attn_status top_k_parse(attn_reader *r, void *params)
     ATTN_TRY(attn_need_inputs(r, 1, 1, NULL));
     ATTN_TRY(attn_need_outputs(r, 1, 2, &p->outputs));
     return attn_need_size(r, "k", 1, INT32_MAX, &p->k);
-}
-
-static attn_status argmax_parse(attn_reader *r, void *params)
-{
-    (void)params;
-    ATTN_TRY(attn_need_inputs(r, 1, 1, NULL));
-    return attn_need_outputs(r, 1, 1, NULL);
 }
 
 static attn_status want_row(attn_infer *c)
@@ -47,16 +39,6 @@ static attn_status top_k_infer(attn_infer *c, const void *params)
     if (p->outputs == 2) c->out[1].dtype = ATTN_I32;
     c->flops = (double)attn_span(x, 0, x->rank);
     return attn_add_scratch(c, p->k, sizeof(int32_t), &c->worker_scratch);
-}
-
-static attn_status argmax_infer(attn_infer *c, const void *params)
-{
-    (void)params;
-    ATTN_TRY(want_row(c));
-    c->out[0] = c->in[0];
-    c->out[0].dtype = ATTN_I32;
-    c->out[0].rank--;
-    return ATTN_OK;
 }
 
 /* a comes before b, where a stands later in the row. */
@@ -95,28 +77,5 @@ static void top_k_run(const attn_run_context *c, const void *params)
     attn_each_rows(c, params, attn_rows(&c->in[0]), attn_grain(n), top_k_task);
 }
 
-static void argmax_task(const attn_run_context *c, const void *params, size_t item, size_t first,
-                        size_t end, size_t worker)
-{
-    (void)params;
-    (void)worker;
-    size_t n = attn_last(&c->in[0].shape);
-    for (size_t row = first; row < end; row++) {
-        const float *x = attn_item(&c->in[0], item) + row * n;
-        size_t best = 0;
-        for (size_t i = 1; i < n; i++)
-            if (before(x[i], x[best])) best = i;
-        attn_item_i32(&c->out[0], item)[row] = (int32_t)best;
-    }
-}
-
-static void argmax_run(const attn_run_context *c, const void *params)
-{
-    size_t n = attn_last(&c->in[0].shape);
-    attn_each_rows(c, params, attn_rows(&c->in[0]), attn_grain(n), argmax_task);
-}
-
 const attn_layer attn_layer_top_k = {"top_k",     ATTN_STEP_HEAD, 0,        sizeof(top_k_params),
                                      top_k_parse, top_k_infer,    top_k_run};
-const attn_layer attn_layer_argmax = {"argmax",     ATTN_STEP_HEAD, 0,         sizeof(top_k_params),
-                                      argmax_parse, argmax_infer,   argmax_run};
