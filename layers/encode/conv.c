@@ -1,55 +1,62 @@
-/* conv2d and conv1d: y[o, p] = activation(sum over c, i of W[o, c, i] x[c, stride p + dilation i -
- * padding] + bias[o]), cross-correlation as in every framework, zeros outside x.
- *   conv2d: x [C, H, W], W: [O, C / groups, kh, kw], bias: [O], y [O, H', W']
- *   conv1d: x [C, T],    W: [O, C / groups, k],      bias: [O], y [O, T']
+/* conv, conv2d and conv1d: y[o, p] = activation(sum over c, i of W[o, c, i] x[c, stride p +
+ * dilation i - padding] + bias[o]), cross-correlation as in every framework, zeros outside x.
+ *   conv2d: x [..., C, H, W], W: [O, C / groups, kh, kw], bias: [O], y [..., O, H', W']
+ *   conv1d: x [..., C, T],    W: [O, C / groups, k],      bias: [O], y [..., O, T']
+ *   conv:   one to three axes after the channels, as many as W has
  * As one matrix product per group (Chellapilla et al. 2006): the weight's rows [O, K] in place
- * meet the pixels' columns [K, H' W'], of which each task packs a block into its scratch. The
- * order of the sum is k = (c, ky, kx). A group of one channel is summed directly, in that order. */
-#include "layers/encode/window.h"
-#include "layers/support.h"
+ * meet the pixels' columns [K, H' W'], of which each task packs a block into its scratch, from a
+ * copy of the rows that it needs. The order of the sum is k = (c, kz, ky, kx). A group of one
+ * channel is summed directly, in that order. */
+#include "layers/encode/conv.h"
 
 #include <string.h>
 
-typedef struct conv_params {
-    attn_param weight, bias;
-    attn_unary unary;
-    size_t out, groups, group_in; /* output channels; groups; input channels of a group */
-    size_t k;                     /* group_in * kh * kw */
-    attn_window window[2];        /* y, x; conv1d: a kernel of 1 in y */
-} conv_params;
+typedef attn_conv_params conv_params;
+typedef attn_conv_size conv_size;
+
+static attn_status read_weights(attn_reader *r, conv_params *p, int axes)
+{
+    ATTN_TRY(attn_read_operand(r, "weight_from", &p->weight_operand));
+    if (p->weight_operand < 0)
+        ATTN_TRY(attn_need_weight(r, "weight", ".weight", axes ? axes + 2 : -1, &p->weight));
+    ATTN_TRY(attn_need_elements(r, &p->weight));
+    ATTN_TRY(attn_read_operand(r, "bias_from", &p->bias_operand));
+    if (p->bias_operand < 0) ATTN_TRY(attn_read_bias(r, "weight", &p->bias));
+    return ATTN_OK;
+}
 
 static attn_status parse_conv(attn_reader *r, conv_params *p, int axes)
 {
-    attn_window *window = p->window + (2 - axes);
     const attn_param *w = &p->weight;
     ATTN_TRY(attn_need_inputs(r, 1, 1, NULL));
     ATTN_TRY(attn_need_outputs(r, 1, 1, NULL));
-    ATTN_TRY(attn_need_weight(r, "weight", ".weight", axes + 2, &p->weight));
-    ATTN_TRY(attn_need_elements(r, w));
-    ATTN_TRY(attn_read_bias(r, "weight", &p->bias));
-    ATTN_TRY(attn_need_length(r, &p->bias, w->dim[0]));
+    ATTN_TRY(read_weights(r, p, axes));
     p->groups = 1;
     ATTN_TRY(attn_read_size(r, "groups", 1, (size_t)1 << 32, &p->groups));
-    p->out = w->dim[0];
-    p->group_in = w->dim[1];
-    if (p->out % p->groups != 0)
-        return attn_reader_fail(r, "%zu output channels of \"%s\" do not divide into %zu groups",
-                                p->out, w->source->name, p->groups);
-    p->window[0] = p->window[1] = (attn_window){.kernel = 1, .stride = 1, .dilation = 1};
-    p->k = p->group_in;
-    for (int i = 0; i < axes; i++) {
-        window[i].kernel = w->dim[2 + i];
-        p->k *= w->dim[2 + i];
+    if (w->source) {
+        if (w->rank < 3 || w->rank > 2 + ATTN_WINDOW_AXES)
+            return attn_reader_fail(r, "\"%s\" has rank %d, expected 3 to %d", w->source->name,
+                                    w->rank, 2 + ATTN_WINDOW_AXES);
+        ATTN_TRY(attn_need_length(r, &p->bias, w->dim[0]));
+        if (w->dim[0] % p->groups != 0)
+            return attn_reader_fail(r,
+                                    "%zu output channels of \"%s\" do not divide into %zu groups",
+                                    w->dim[0], w->source->name, p->groups);
+        axes = w->rank - 2;
     }
-    ATTN_TRY(attn_read_window(r, window, axes, false));
+    p->axes = axes;
+    ATTN_TRY(attn_read_windows(r, &p->windows, axes, false));
     return attn_read_activation(r, "activation", &p->unary);
 }
 
+static attn_status conv_parse(attn_reader *r, void *params)
+{
+    return parse_conv(r, params, 0);
+}
 static attn_status conv2d_parse(attn_reader *r, void *params)
 {
     return parse_conv(r, params, 2);
 }
-
 static attn_status conv1d_parse(attn_reader *r, void *params)
 {
     return parse_conv(r, params, 1);
@@ -57,62 +64,122 @@ static attn_status conv1d_parse(attn_reader *r, void *params)
 
 /* ---- geometry ----------------------------------------------------------------------------- */
 
-typedef struct conv_size {
-    size_t height, width;         /* of x; conv1d: height 1 */
-    size_t top, left;             /* padding */
-    size_t out_height, out_width; /* of y */
-} conv_size;
-
-static bool is_depthwise(const conv_params *p)
+/* All that follows from the weight's dimensions and x. */
+static void measure(const attn_shape *x, const size_t *weight, int axes, const attn_window *w,
+                    conv_size *s)
 {
-    return p->group_in == 1 && p->groups > 1;
+    *s = (conv_size){.out = weight[0], .group_in = weight[1], .z = w[0], .y = w[1], .x = w[2]};
+    s->k = weight[1];
+    s->plane = s->pixels = 1;
+    for (int i = 0; i < axes; i++) s->k *= weight[2 + i];
+    for (int i = 0; i < ATTN_WINDOW_AXES; i++) {
+        s->plane *= w[i].in;
+        s->pixels *= w[i].out;
+    }
+    s->images = attn_span(x, 0, x->rank - axes - 1);
 }
 
-static attn_status conv_infer(attn_infer *c, const void *params, int axes)
+/* Whether the pixels' columns are x as it is. */
+static bool is_pointwise(const conv_size *s)
+{
+    const attn_window *w[] = {&s->z, &s->y, &s->x};
+    for (int i = 0; i < ATTN_WINDOW_AXES; i++)
+        if (w[i]->kernel > 1 || w[i]->stride > 1 || w[i]->before || w[i]->out != w[i]->in)
+            return false;
+    return true;
+}
+
+enum { MOST_PANEL = 64 };
+
+/* How the pixels of a plane of y are dealt out to tasks. */
+typedef struct conv_cut {
+    size_t block, blocks; /* pixels of a task; tasks of a plane */
+    size_t packed;        /* floats of a task's panels, and of what may be written behind them */
+    size_t most_rows;     /* of y, that a block touches */
+    attn_conv_copy copy;
+} conv_cut;
+
+static conv_cut cut_blocks(const attn_kernels *kernels, const conv_size *s, size_t jobs,
+                           size_t workers)
+{
+    size_t plane = s->y.out * s->x.out;
+    conv_cut cut = {.block = attn_block_panels(kernels, s->k, plane, jobs, workers)};
+    cut.block *= kernels->panel;
+    cut.blocks = (plane + cut.block - 1) / cut.block;
+    cut.packed = cut.block * s->k + ATTN_TAPS_BEHIND;
+    cut.most_rows = (cut.block + s->x.out - 2) / s->x.out + 1;
+    if (cut.most_rows > s->y.out) cut.most_rows = s->y.out;
+    cut.copy = attn_conv_cut_copy(s, cut.most_rows);
+    return cut;
+}
+
+/* The operands' shapes, where the weight is computed. */
+static attn_status want_operands(attn_infer *c, const conv_params *p, const size_t *weight)
+{
+    size_t bias = (size_t)p->bias_operand;
+    if (!p->weight.source && weight[0] % p->groups != 0)
+        return attn_infer_fail(c, "%zu output channels do not divide into %zu groups", weight[0],
+                               p->groups);
+    if (p->bias_operand >= 0) ATTN_TRY(attn_want_filled(c, bias, ATTN_F32, 1, 1));
+    if (p->bias_operand >= 0 && c->in[bias].dim[0] != weight[0])
+        return attn_infer_fail(c, "a bias of %zu for %zu output channels", c->in[bias].dim[0],
+                               weight[0]);
+    if (p->bias.source && p->bias.dim[0] != weight[0])
+        return attn_infer_fail(c, "a bias of %zu for %zu output channels", p->bias.dim[0],
+                               weight[0]);
+    return ATTN_OK;
+}
+
+static attn_status conv_infer(attn_infer *c, const void *params)
 {
     const conv_params *p = params;
     const attn_shape *x = &c->in[0];
+    const size_t *weight = p->weight.dim;
+    attn_window window[ATTN_WINDOW_AXES];
     attn_shape_text shape;
-    size_t before, out[2] = {1, 1}, count, floats;
-    ATTN_TRY(attn_want_filled(c, 0, ATTN_F32, axes + 1, axes + 1));
-    if (x->dim[0] % p->groups != 0 || x->dim[0] / p->groups != p->group_in)
+    size_t count, floats;
+    conv_size s;
+    int axes = p->axes;
+    if (!p->weight.source) {
+        size_t operand = (size_t)p->weight_operand;
+        ATTN_TRY(attn_want_filled(c, operand, ATTN_F32, axes ? axes + 2 : 3,
+                                  2 + (axes ? axes : ATTN_WINDOW_AXES)));
+        weight = c->in[operand].dim;
+        axes = c->in[operand].rank - 2;
+    }
+    ATTN_TRY(want_operands(c, p, weight));
+    ATTN_TRY(attn_want_filled(c, 0, ATTN_F32, axes + 1, ATTN_MAX_RANK));
+    int channel = x->rank - axes - 1;
+    if (x->dim[channel] % p->groups != 0 || x->dim[channel] / p->groups != weight[1])
         return attn_infer_fail(c,
                                "input %s has %zu channels, but \"%s\" takes %zu for each of %zu "
                                "groups",
-                               attn_format_shape(&shape, x->dim, x->rank), x->dim[0],
-                               p->weight.source->name, p->group_in, p->groups);
-    c->out[0] = (attn_shape){.dtype = ATTN_F32, .rank = axes + 1, .dim = {p->out}};
-    for (int i = 0; i < axes; i++) {
-        ATTN_TRY(attn_window_fit(c, &p->window[2 - axes + i], x->dim[1 + i], &before, &out[i]));
-        c->out[0].dim[1 + i] = out[i];
-    }
+                               attn_format_shape(&shape, x->dim, x->rank), x->dim[channel],
+                               p->weight.source ? p->weight.source->name : "weight_from", weight[1],
+                               p->groups);
+    ATTN_TRY(attn_fit_windows(c, &p->windows, axes, weight + 2, x->dim + channel + 1, window));
+    c->out[0] = *x;
+    c->out[0].dim[channel] = weight[0];
+    for (int i = 0; i < axes; i++)
+        c->out[0].dim[channel + 1 + i] = window[ATTN_WINDOW_AXES - axes + i].out;
     ATTN_TRY(attn_want_count(c, &c->out[0], &count));
-    c->flops = (double)count * (double)p->k;
-    if (is_depthwise(p))
-        return attn_add_scratch(c, out[axes - 1], sizeof(float), &c->worker_scratch);
-    size_t panels =
-        attn_block_panels(c->kernels, p->k, out[0] * out[1], c->batch * p->groups, c->workers);
-    if (!attn_mul(panels * c->kernels->panel, p->k, &floats))
-        return attn_infer_fail(c, "a kernel of %zu elements is too large", p->k);
+    measure(x, weight, axes, window, &s);
+    c->flops = (double)count * (double)s.k;
+    if (attn_conv_is_depthwise(p, &s)) return attn_conv_depthwise_scratch(c, &s);
+    size_t jobs;
+    if (!attn_mul(s.images * s.z.out, p->groups, &jobs) || !attn_mul(jobs, c->batch, &jobs))
+        jobs = SIZE_MAX;
+    if (!attn_mul((s.y.out * s.x.out + MOST_PANEL), s.k, &floats) || floats > SIZE_MAX / 16)
+        return attn_infer_fail(c, "a kernel of %zu elements is too large", s.k);
+    conv_cut cut = cut_blocks(c->kernels, &s, jobs, c->workers);
+    floats = 0;
+    if (!is_pointwise(&s)) {
+        ATTN_TRY(attn_conv_fit_copy(c, &s, cut.most_rows, &floats));
+        ATTN_TRY(attn_add_scratch(c, s.k, sizeof(size_t), &c->scratch));
+    }
+    if (!attn_add(floats, cut.packed, &floats))
+        return attn_infer_fail(c, "a kernel of %zu elements is too large", s.k);
     return attn_add_scratch(c, floats, sizeof(float), &c->worker_scratch);
-}
-
-static attn_status conv2d_infer(attn_infer *c, const void *params)
-{
-    return conv_infer(c, params, 2);
-}
-
-static attn_status conv1d_infer(attn_infer *c, const void *params)
-{
-    return conv_infer(c, params, 1);
-}
-
-static conv_size measure(const conv_params *p, const attn_shape *x)
-{
-    conv_size s = {.height = x->rank == 3 ? x->dim[1] : 1, .width = x->dim[x->rank - 1]};
-    attn_window_place(&p->window[0], s.height, &s.top, &s.out_height);
-    attn_window_place(&p->window[1], s.width, &s.left, &s.out_width);
-    return s;
 }
 
 /* ---- as a matrix product ------------------------------------------------------------------- */
@@ -121,126 +188,108 @@ typedef struct conv_job {
     const attn_run_context *c;
     const conv_params *p;
     conv_size s;
-    size_t pixels, block, blocks; /* of y; those of a task; tasks of one group */
+    conv_cut cut;
+    size_t *offset; /* of the taps in a task's copy */
 } conv_job;
 
-/* to[i] = row[(x + i) * stride + offset - left], 0 outside [0, width) or if row is NULL. */
-static void copy_pixels(float *to, const float *row, size_t n, size_t x, size_t stride,
-                        size_t offset, size_t left, size_t width)
+/* Rows of the panel, of `panel` floats, from the copy: pixel i of a row is the tap's number from[i]
+ * there, and pixels that are neighbours in y come in one piece. Behind a piece there may be others
+ * for a while: what comes next overwrites them. */
+static void pack_pieces(const conv_job *j, const float *copy, const size_t *at, const size_t *from,
+                        size_t pieces, size_t count, float *to, size_t panel)
 {
-    size_t i = 0;
-    size_t at = x * stride + offset; /* counted from the start of the padding */
-    if (!row) {
-        memset(to, 0, n * sizeof(float));
-        return;
+    for (size_t k = 0; k < j->s.k; k++, to += panel) {
+        const float *tap = copy + j->offset[k];
+        for (size_t i = 0; i < pieces; i++)
+            for (size_t n = 0; n < panel; n += 16)
+                memcpy(to + at[i] + n, tap + from[i] + n, 16 * sizeof(float));
+        for (size_t i = count; i < panel; i++) to[i] = 0;
     }
-    for (; i < n && at < left; i++, at += stride) to[i] = 0;
-    at -= i < n ? left : 0;
-    if (i < n && stride == 1 && at < width) {
-        size_t take = width - at < n - i ? width - at : n - i;
-        memcpy(to + i, row + at, take * sizeof(float));
-        i += take;
-        at += take;
-    }
-    for (; i < n && at < width; i++, at += stride) to[i] = row[at];
-    for (; i < n; i++) to[i] = 0;
 }
 
-/* One panel: pixels first .. first + count (at most panel) of y, packed as gemm takes them. */
-static void pack_panel(const conv_job *j, const float *x, size_t first, size_t count, float *to)
+/* One panel: pixels first .. first + count (at most panel) of a plane of y, packed as gemm takes
+ * them; row: of y, the first that the copy has. */
+static void pack_panel(const conv_job *j, const float *copy, size_t row, size_t first, size_t count,
+                       float *to)
 {
-    const conv_params *p = j->p;
+    size_t at[MOST_PANEL], from[MOST_PANEL], pieces = 0, width = j->s.x.out;
+    size_t step = j->s.y.stride * j->cut.copy.pitch, panel = j->c->kernels->panel;
+    for (size_t i = 0; i < count; pieces++) {
+        size_t x = (first + i) % width, left = width - x;
+        at[pieces] = i;
+        from[pieces] = ((first + i) / width - row) * step + x;
+        i += left < count - i ? left : count - i;
+    }
+    if (panel == 16)
+        pack_pieces(j, copy, at, from, pieces, count, to, 16);
+    else
+        pack_pieces(j, copy, at, from, pieces, count, to, panel);
+}
+
+/* Pixels first .. first + count of plane z of y, as panels. */
+static void pack_block(const conv_job *j, const float *x, size_t z, size_t first, size_t count,
+                       float *copy, float *packed)
+{
     const conv_size *s = &j->s;
-    const attn_window *wy = &p->window[0], *wx = &p->window[1];
-    size_t panel = j->c->kernels->panel;
-    for (size_t channel = 0; channel < p->group_in; channel++, x += s->height * s->width)
-        for (size_t ky = 0; ky < wy->kernel; ky++)
-            for (size_t kx = 0; kx < wx->kernel; kx++, to += panel) {
-                size_t py = first / s->out_width, px = first % s->out_width;
-                for (size_t i = 0; i < count; py++, px = 0) {
-                    size_t n = s->out_width - px < count - i ? s->out_width - px : count - i;
-                    size_t y = py * wy->stride + ky * wy->dilation;
-                    bool inside = y >= s->top && y - s->top < s->height;
-                    copy_pixels(to + i, inside ? x + (y - s->top) * s->width : NULL, n, px,
-                                wx->stride, kx * wx->dilation, s->left, s->width);
-                    i += n;
-                }
-                for (size_t i = count; i < panel; i++) to[i] = 0;
-            }
+    const attn_conv_copy *t = &j->cut.copy;
+    size_t panel = j->c->kernels->panel, row = first / s->x.out, plane = s->y.in * s->x.in;
+    size_t rows = (first + count - 1) / s->x.out + 1 - row;
+    for (size_t i = 0; i < s->group_in * s->z.kernel; i++) {
+        size_t at = z * s->z.stride + i % s->z.kernel * s->z.dilation - s->z.before;
+        const float *from = x + i / s->z.kernel * s->plane;
+        attn_conv_copy_rows(s, t, copy + i * t->rows * t->pitch,
+                            at < s->z.in ? from + at * plane : NULL, x + s->group_in * s->plane,
+                            row, rows);
+    }
+    for (size_t i = 0; i < count; i += panel)
+        pack_panel(j, copy, row, first + i, count - i < panel ? count - i : panel,
+                   packed + i * s->k);
+}
+
+/* Rows of the weight that stay in the second-level cache while a block's panels pass by. */
+static size_t cut_rows(size_t m, size_t k)
+{
+    enum { ROWS = 84, BYTES = 192 * 1024 }; /* of every level's tiles a multiple */
+    size_t most = BYTES / sizeof(float) / k / ROWS * ROWS;
+    if (most == 0) most = ROWS;
+    return m < most ? m : most;
 }
 
 static void conv_task(void *arg, size_t task, size_t worker)
 {
     const conv_job *j = arg;
     const conv_params *p = j->p;
-    const attn_kernels *kernels = j->c->kernels;
-    size_t first = task % j->blocks * j->block, rest = task / j->blocks;
-    size_t group = rest % p->groups, item = rest / p->groups;
-    size_t count = j->pixels - first < j->block ? j->pixels - first : j->block;
-    size_t m = p->out / p->groups;
-    float *packed = attn_worker_scratch(j->c, worker);
-    const float *x = attn_item(&j->c->in[0], item) + group * p->group_in * j->s.height * j->s.width;
-    for (size_t i = 0; i < count; i += kernels->panel)
-        pack_panel(j, x, first + i, count - i < kernels->panel ? count - i : kernels->panel,
-                   packed + i * p->k);
-    attn_gemm g = {.m = m,
-                   .n = count,
-                   .k = p->k,
-                   .x = p->weight.data + group * m * p->k,
-                   .ldx = p->k,
-                   .w = packed,
-                   .y = attn_item(&j->c->out[0], item) + group * m * j->pixels + first,
-                   .ldy = j->pixels,
-                   .scale = 1,
-                   .row_bias = p->bias.source ? p->bias.data + group * m : NULL,
-                   .unary = p->unary};
-    kernels->gemm(&g);
-}
-
-/* ---- one channel per group ----------------------------------------------------------------- */
-
-/* y[x] += w * row[x * stride + offset - left] where that lies within [0, width). */
-static void add_tap(const conv_job *j, float *y, const float *row, const float *w, size_t offset,
-                    float *scratch)
-{
     const conv_size *s = &j->s;
-    size_t stride = j->p->window[1].stride;
-    size_t low = offset < s->left ? (s->left - offset + stride - 1) / stride : 0;
-    size_t end = s->left + s->width > offset ? (s->left + s->width - offset - 1) / stride + 1 : 0;
-    if (end > s->out_width) end = s->out_width;
-    if (low >= end) return;
-    const float *x = row + (low * stride + offset - s->left);
-    if (stride > 1) {
-        for (size_t i = 0; i < end - low; i++) scratch[i] = x[i * stride];
-        x = scratch;
-    }
-    j->c->kernels->fma(y + low, x, 1, w, 0, y + low, 1, end - low);
-}
-
-/* Rows [first, end) of y's O * H' rows. */
-static void depthwise_task(const attn_run_context *c, const void *params, size_t item, size_t first,
-                           size_t end, size_t worker)
-{
-    const conv_params *p = params;
-    const attn_window *wy = &p->window[0], *wx = &p->window[1];
-    conv_job j = {.c = c, .p = p, .s = measure(p, &c->in[0].shape)};
-    for (size_t i = first; i < end; i++) {
-        size_t o = i / j.s.out_height, py = i % j.s.out_height;
-        const float *x =
-            attn_item(&c->in[0], item) + o / (p->out / p->groups) * j.s.height * j.s.width;
-        float *y = attn_item(&c->out[0], item) + i * j.s.out_width;
-        memset(y, 0, j.s.out_width * sizeof(float));
-        for (size_t ky = 0; ky < wy->kernel; ky++) {
-            size_t row = py * wy->stride + ky * wy->dilation;
-            if (row < j.s.top || row - j.s.top >= j.s.height) continue;
-            for (size_t kx = 0; kx < wx->kernel; kx++)
-                add_tap(&j, y, x + (row - j.s.top) * j.s.width,
-                        p->weight.data + o * p->k + ky * wx->kernel + kx, kx * wx->dilation,
-                        attn_worker_scratch(c, worker));
-        }
-        if (p->bias.source)
-            c->kernels->binary(ATTN_BIN_ADD, y, y, 1, p->bias.data + o, 0, j.s.out_width);
-        if (p->unary != ATTN_IDENTITY) c->kernels->unary(p->unary, y, y, j.s.out_width);
+    const attn_kernels *kernels = j->c->kernels;
+    size_t plane = s->y.out * s->x.out, first = task % j->cut.blocks * j->cut.block;
+    size_t rest = task / j->cut.blocks, z = rest % s->z.out;
+    size_t group = rest / s->z.out % p->groups, image = rest / s->z.out / p->groups;
+    size_t item = image / s->images, each = s->group_in * s->plane;
+    size_t count = plane - first < j->cut.block ? plane - first : j->cut.block;
+    size_t m = s->out / p->groups, rows = cut_rows(m, s->k);
+    float *packed = attn_worker_scratch(j->c, worker);
+    const float *bias = attn_conv_bias(j->c, p, item);
+    const float *weight = attn_conv_weight(j->c, p, item) + group * m * s->k;
+    image = image % s->images * p->groups + group;
+    const float *x = attn_item(&j->c->in[0], item) + image * each;
+    float *y = attn_item(&j->c->out[0], item) + image * m * s->pixels + z * plane + first;
+    if (is_pointwise(s))
+        kernels->pack(ATTN_PANEL_F32, packed, x + z * plane + first, s->k, count, s->plane, 1);
+    else
+        pack_block(j, x, z, first, count, packed + j->cut.packed, packed);
+    for (size_t row = 0; row < m; row += rows) {
+        attn_gemm g = {.m = m - row < rows ? m - row : rows,
+                       .n = count,
+                       .k = s->k,
+                       .x = weight + row * s->k,
+                       .ldx = s->k,
+                       .w = packed,
+                       .y = y + row * s->pixels,
+                       .ldy = s->pixels,
+                       .scale = 1,
+                       .row_bias = bias ? bias + group * m + row : NULL,
+                       .unary = p->unary};
+        kernels->gemm(&g);
     }
 }
 
@@ -249,20 +298,27 @@ static void depthwise_task(const attn_run_context *c, const void *params, size_t
 static void conv_run(const attn_run_context *c, const void *params)
 {
     const conv_params *p = params;
-    conv_job j = {.c = c, .p = p, .s = measure(p, &c->in[0].shape)};
-    if (is_depthwise(p)) {
-        attn_each_rows(c, p, p->out * j.s.out_height, attn_grain(j.s.out_width * p->k),
-                       depthwise_task);
+    const attn_shape *x = &c->in[0].shape;
+    const size_t *weight = p->weight.source ? p->weight.dim : c->in[p->weight_operand].shape.dim;
+    int axes = p->weight.source ? p->axes : c->in[p->weight_operand].shape.rank - 2;
+    attn_window window[ATTN_WINDOW_AXES];
+    conv_job j = {.c = c, .p = p, .offset = c->scratch};
+    attn_place_windows(&p->windows, axes, weight + 2, x->dim + x->rank - axes, window);
+    measure(x, weight, axes, window, &j.s);
+    if (attn_conv_is_depthwise(p, &j.s)) {
+        attn_conv_depthwise(c, p, &j.s);
         return;
     }
-    j.pixels = j.s.out_height * j.s.out_width;
-    j.block = attn_block_panels(c->kernels, p->k, j.pixels, c->batch * p->groups, c->workers) *
-              c->kernels->panel;
-    j.blocks = (j.pixels + j.block - 1) / j.block;
-    c->parallel(c->pool, c->batch * p->groups * j.blocks, conv_task, &j);
+    size_t jobs = c->batch * j.s.images * p->groups * j.s.z.out;
+    j.cut = cut_blocks(c->kernels, &j.s, jobs, c->workers);
+    if (!is_pointwise(&j.s)) attn_conv_offsets(&j.s, &j.cut.copy, j.offset);
+    c->parallel(c->pool, jobs * j.cut.blocks, conv_task, &j);
 }
 
-const attn_layer attn_layer_conv2d = {"conv2d",     ATTN_STEP_ENCODE, 0,       sizeof(conv_params),
-                                      conv2d_parse, conv2d_infer,     conv_run};
-const attn_layer attn_layer_conv1d = {"conv1d",     ATTN_STEP_ENCODE, 0,       sizeof(conv_params),
-                                      conv1d_parse, conv1d_infer,     conv_run};
+#define CONV(name)                                                                                 \
+    const attn_layer attn_layer_##name = {                                                         \
+        #name, ATTN_STEP_ENCODE, 0, sizeof(conv_params), name##_parse, conv_infer, conv_run};
+
+CONV(conv)
+CONV(conv1d)
+CONV(conv2d)

@@ -2,74 +2,97 @@
 
 #define MOST (1L << 20)
 
-/* "key": one number for all axes or one for each. Values stay as they are if the key is absent. */
-static attn_status read_each(attn_reader *r, const char *key, int axes, long *values)
+static attn_status read_padding(attn_reader *r, attn_windows *w, int axes)
 {
-    long read[2];
-    int count;
-    ATTN_TRY(attn_read_ints(r, key, 1, MOST, false, axes, read, &count));
-    for (int i = 0; count && i < axes; i++) values[i] = read[count == 1 ? 0 : i];
+    int most = 2 * (axes ? axes : ATTN_WINDOW_AXES);
+    ATTN_TRY(attn_read_ints(r, "padding", 0, MOST, false, most, w->pad, &w->pads));
+    ATTN_TRY(attn_read_bool(r, "same_padding", &w->same));
+    if (w->same) ATTN_TRY(attn_read_bool(r, "same_lower", &w->lower));
+    bool counts = w->pads == 1 || w->pads == axes || w->pads == 2 * axes || axes == 0;
+    if (attn_has_key(r, "padding") && (w->same || !counts))
+        return attn_reader_fail(r, "\"padding\" has %d numbers%s, expected 1, %d or %d", w->pads,
+                                w->same ? " beside \"same_padding\"" : "", axes, 2 * axes);
     return ATTN_OK;
 }
 
-static attn_status read_padding(attn_reader *r, attn_window *w, int axes)
+attn_status attn_read_windows(attn_reader *r, attn_windows *w, int axes, bool pooling)
 {
-    long pad[4];
-    int count;
-    bool same = false;
-    ATTN_TRY(attn_read_ints(r, "padding", 0, MOST, false, 2 * axes, pad, &count));
-    ATTN_TRY(attn_read_bool(r, "same_padding", &same));
-    if (attn_has_key(r, "padding") && (same || (count != 1 && count != axes && count != 2 * axes)))
-        return attn_reader_fail(r, "\"padding\" has %d numbers%s, expected 1, %d or %d", count,
-                                same ? " beside \"same_padding\"" : "", axes, 2 * axes);
-    for (int i = 0; i < axes; i++) {
-        /* [before, after] for one axis, [top, left, bottom, right] for two. */
-        int before = count == 1 ? 0 : i, after = count == 2 * axes ? i + axes : before;
-        w[i].before = count ? (size_t)pad[before] : 0;
-        w[i].after = count ? (size_t)pad[after] : 0;
-        w[i].same = same;
-    }
-    return ATTN_OK;
-}
-
-attn_status attn_read_window(attn_reader *r, attn_window *w, int axes, bool pooling)
-{
-    long stride[2] = {1, 1}, dilation[2] = {1, 1};
-    for (int i = 0; pooling && i < axes; i++) stride[i] = (long)w[i].kernel;
-    ATTN_TRY(read_each(r, "stride", axes, stride));
-    if (!pooling) ATTN_TRY(read_each(r, "dilation", axes, dilation));
-    for (int i = 0; i < axes; i++) {
-        w[i].stride = (size_t)stride[i];
-        w[i].dilation = (size_t)dilation[i];
-    }
+    int most = axes ? axes : ATTN_WINDOW_AXES;
+    w->pooling = pooling;
+    ATTN_TRY(attn_read_ints(r, "stride", 1, MOST, false, most, w->stride, &w->strides));
+    ATTN_TRY(attn_read_ints(r, "dilation", 1, MOST, false, most, w->dilation, &w->dilations));
     return read_padding(r, w, axes);
 }
 
-void attn_window_place(const attn_window *w, size_t in, size_t *before, size_t *out)
+/* Number i of a list, or of the one that stands for all. */
+static size_t entry(const long *list, int count, int i, size_t otherwise)
 {
-    size_t span = w->dilation * (w->kernel - 1) + 1;
-    if (!w->same) {
-        *before = w->before;
-        *out = (in + w->before + w->after - span) / w->stride + 1;
-        return;
-    }
-    *out = in / w->stride + (in % w->stride != 0);
-    size_t need = (*out - 1) * w->stride + span;
-    *before = need > in ? (need - in) / 2 : 0;
+    return count == 0 ? otherwise : (size_t)list[count == 1 ? 0 : i];
 }
 
-attn_status attn_window_fit(attn_infer *c, const attn_window *w, size_t in, size_t *before,
-                            size_t *out)
+/* All but the padding of `same`, and out. */
+static attn_window start_window(const attn_windows *w, int axes, int i, size_t kernel, size_t in)
 {
-    size_t span, padded;
-    if (!attn_mul(w->dilation, w->kernel - 1, &span) || !attn_add(span, 1, &span) ||
-        !attn_add(in, w->before + w->after, &padded) || padded > (size_t)1 << 40 ||
-        span > (size_t)1 << 40)
-        return attn_infer_fail(c, "a window of %zu over %zu is too large", w->kernel, in);
-    if (!w->same && padded < span)
-        return attn_infer_fail(c,
-                               "a window of %zu (dilation %zu) does not fit into %zu + %zu + %zu",
-                               w->kernel, w->dilation, in, w->before, w->after);
-    attn_window_place(w, in, before, out);
+    int after = w->pads == 2 * axes ? i + axes : i;
+    return (attn_window){.kernel = kernel,
+                         .stride = entry(w->stride, w->strides, i, w->pooling ? kernel : 1),
+                         .dilation = entry(w->dilation, w->dilations, i, 1),
+                         .before = entry(w->pad, w->pads, i, 0),
+                         .after = entry(w->pad, w->pads, after, 0),
+                         .in = in};
+}
+
+static void place(const attn_windows *w, attn_window *a)
+{
+    size_t span = a->dilation * (a->kernel - 1) + 1;
+    if (w->same) {
+        a->out = a->in / a->stride + (a->in % a->stride != 0);
+        size_t need = (a->out - 1) * a->stride + span;
+        need = need > a->in ? need - a->in : 0;
+        a->before = w->lower ? need - need / 2 : need / 2;
+        a->after = need - a->before;
+        return;
+    }
+    size_t room = a->in + a->before + a->after - span;
+    a->out = room / a->stride + 1;
+    if (w->ceil && room % a->stride != 0 && a->out * a->stride < a->in + a->before) a->out++;
+}
+
+void attn_place_windows(const attn_windows *w, int axes, const size_t *kernel, const size_t *in,
+                        attn_window *out)
+{
+    for (int i = 0; i < ATTN_WINDOW_AXES; i++)
+        out[i] = (attn_window){.kernel = 1, .stride = 1, .dilation = 1, .in = 1, .out = 1};
+    for (int i = 0; i < axes; i++) {
+        attn_window *a = &out[ATTN_WINDOW_AXES - axes + i];
+        *a = start_window(w, axes, i, kernel[i], in[i]);
+        place(w, a);
+    }
+}
+
+attn_status attn_fit_windows(attn_infer *c, const attn_windows *w, int axes, const size_t *kernel,
+                             const size_t *in, attn_window *out)
+{
+    const int counts[] = {w->strides, w->dilations, w->pads == 2 * axes ? 0 : w->pads};
+    for (int i = 0; i < 3; i++)
+        if (counts[i] > 1 && counts[i] != axes)
+            return attn_infer_fail(c, "\"%s\" has %d numbers for %d axes",
+                                   i == 0   ? "stride"
+                                   : i == 1 ? "dilation"
+                                            : "padding",
+                                   counts[i], axes);
+    for (int i = 0; i < axes; i++) {
+        attn_window a = start_window(w, axes, i, kernel[i], in[i]);
+        size_t span, padded;
+        if (!attn_mul(a.dilation, a.kernel - 1, &span) || !attn_add(span, 1, &span) ||
+            !attn_add(a.in, a.before + a.after, &padded) || padded > (size_t)1 << 40 ||
+            span > (size_t)1 << 40)
+            return attn_infer_fail(c, "a window of %zu over %zu is too large", a.kernel, a.in);
+        if (!w->same && padded < span)
+            return attn_infer_fail(
+                c, "a window of %zu (dilation %zu) does not fit into %zu + %zu + %zu", a.kernel,
+                a.dilation, a.in, a.before, a.after);
+    }
+    attn_place_windows(w, axes, kernel, in, out);
     return ATTN_OK;
 }

@@ -128,6 +128,22 @@ typedef struct attn_gemm {
     attn_unary unary;
 } attn_gemm;
 
+/* y[r, i] = sum over t of w[t] x[r * step + offset[t] + i], in the order of t, plus bias: windows
+ * that slide over rows. y: [rows, columns], must not overlap x. Up to ATTN_TAPS_BEHIND floats
+ * behind those named may be read from x. */
+enum { ATTN_TAPS_BEHIND = 64 };
+typedef struct attn_taps {
+    size_t rows, columns, taps;
+    const float *x;
+    size_t step;
+    const size_t *offset; /* [taps] */
+    const float *w;       /* [taps] */
+    const float *bias;    /* one number, or NULL */
+    float *y;
+    size_t run; /* not 0: so many taps are a row of them, and the next row's offsets are those of the
+                 * one before plus step */
+} attn_taps;
+
 typedef struct attn_kernels {
     const char *name; /* "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16", "neon" */
 
@@ -167,6 +183,8 @@ typedef struct attn_kernels {
     /* y[i] = fma(a[i * step_a], b[i * step_b], c[i * step_c]) */
     void (*fma)(float *y, const float *a, size_t step_a, const float *b, size_t step_b,
                 const float *c, size_t step_c, size_t n);
+
+    void (*taps)(const attn_taps *g); /* serial */
 
     /* Reductions of a row; 16 partial results. sum of nothing is 0, max of nothing -infinity. */
     float (*sum)(const float *x, size_t n);

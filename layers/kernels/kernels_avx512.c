@@ -14,6 +14,8 @@
 
 #include "layers/kernels/row_functions.inc"
 
+#include "layers/kernels/taps.inc"
+
 #include "layers/kernels/tile.inc"
 
 #include "layers/kernels/finish.inc"

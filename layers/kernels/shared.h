@@ -17,6 +17,7 @@ void SHARED(binary)(attn_binary op, float *y, const float *a, size_t step_a, con
                     size_t step_b, size_t n);
 void SHARED(fma)(float *y, const float *a, size_t step_a, const float *b, size_t step_b,
                  const float *c, size_t step_c, size_t n);
+void SHARED(taps)(const attn_taps *g);
 float SHARED(sum)(const float *x, size_t n);
 float SHARED(max)(const float *x, size_t n);
 float SHARED(dot)(const float *a, const float *b, size_t n);

@@ -716,7 +716,7 @@ refuse("conv2d_padding_negative", layer("conv2d", weight="conv", padding=-1), [3
 refuse("conv2d_padding_both", layer("conv2d", weight="conv", padding=1, same_padding=True), [3, 9, 9], "same_padding")
 refuse("conv2d_weight_rank", layer("conv2d", weight="one"), [3, 9, 9], "[4, 3, 3]", "expected rank 4")
 refuse("conv2d_rank", layer("conv2d", weight="conv"), [9, 9], "[9, 9]", "rank 3")
-refuse("conv1d_rank", layer("conv1d", weight="one"), [3, 9, 9], "[3, 9, 9]", "rank 2")
+refuse("conv1d_rank", layer("conv1d", weight="one"), [9], "[9]", "rank 2")
 refuse("conv1d_small", layer("conv1d", weight="one"), [3, 2], "window of 3", "2 + 0 + 0")
 refuse("pool2d_kind", layer("pool2d", kind="median", kernel=2), [3, 4, 4], "median", "max, mean")
 refuse("pool2d_kernel", layer("pool2d", kind="max"), [3, 4, 4], "\"kernel\" is missing")

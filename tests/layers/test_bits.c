@@ -29,7 +29,7 @@ static const struct {
 
 enum { PRECISIONS = sizeof precisions / sizeof *precisions };
 
-static const char *const families[] = {"layers", "attention", "relative", "indexing"};
+static const char *const families[] = {"layers", "attention", "relative", "indexing", "windows"};
 
 enum { FAMILIES = sizeof families / sizeof *families };
 

@@ -145,6 +145,12 @@ static void indexing_matches_the_reference(void **state)
     check_file("indexing");
 }
 
+static void windows_match_the_reference(void **state)
+{
+    (void)state;
+    check_file("windows");
+}
+
 static void attention_matches_the_reference(void **state)
 {
     (void)state;
@@ -235,6 +241,12 @@ static void wrong_indexing_is_refused(void **state)
     check_errors("tests/golden/indexing_errors.json", 45);
 }
 
+static void wrong_windows_are_refused(void **state)
+{
+    (void)state;
+    check_errors("tests/golden/windows_errors.json", 12);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +258,11 @@ int main(void)
         cmocka_unit_test(wrong_attention_is_refused),
         cmocka_unit_test(wrong_positions_are_refused),
         cmocka_unit_test(wrong_indexing_is_refused),
+        cmocka_unit_test(windows_match_the_reference),
+        cmocka_unit_test(wrong_layers_are_refused),
+        cmocka_unit_test(wrong_attention_is_refused),
+        cmocka_unit_test(wrong_positions_are_refused),
+        cmocka_unit_test(wrong_windows_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

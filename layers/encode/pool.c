@@ -1,0 +1,284 @@
+/* pool and pool2d: what one to three axes' windows hold: the maximum, the mean, or (pool) the
+ * p-norm. x: [..., spatial], y: [..., spatial']; pool2d: x [..., H, W]. With "global" the windows
+ * are all of the axes from the third on (x: [N, C, spatial]).
+ * Outside x: nothing for "max" and "lp"; for "mean" zeros that count (as torch), or that do not
+ * with "count_include_pad": false. A window is reduced down its columns first, then along the row;
+ * one that takes no element gives -infinity as a maximum, 0 otherwise.
+ * indices, of "max": i32 places in x [batch..., spatial] as a whole; of equal elements the first.
+ */
+#include "layers/encode/window.h"
+#include "layers/support.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { POOL_MAX, POOL_MEAN, POOL_LP };
+
+typedef struct pool_params {
+    int kind, axes;
+    bool global, count_padding, by_column, indices;
+    float p;
+    size_t kernel[ATTN_WINDOW_AXES];
+    attn_windows windows;
+} pool_params;
+
+static attn_status read_kernel(attn_reader *r, pool_params *p, int axes)
+{
+    long kernel[ATTN_WINDOW_AXES];
+    int count;
+    ATTN_TRY(attn_read_ints(r, "kernel", 1, 1L << 20, false, axes ? axes : ATTN_WINDOW_AXES, kernel,
+                            &count));
+    if (!count) return attn_reader_fail(r, "the key \"kernel\" is missing");
+    p->axes = axes ? axes : count;
+    for (int i = 0; i < p->axes; i++) p->kernel[i] = (size_t)kernel[count == 1 ? 0 : i];
+    ATTN_TRY(attn_read_windows(r, &p->windows, p->axes, true));
+    for (int i = 0; axes && i < 2 * p->axes && p->windows.pads; i++) {
+        size_t pad = (size_t)p->windows.pad[p->windows.pads == 1 ? 0 : i % p->windows.pads];
+        if (pad >= p->kernel[i % p->axes])
+            return attn_reader_fail(r, "padding %zu must be smaller than the kernel %zu", pad,
+                                    p->kernel[i % p->axes]);
+    }
+    return attn_read_bool(r, "ceil_mode", &p->windows.ceil);
+}
+
+static attn_status parse(attn_reader *r, pool_params *p, int axes)
+{
+    static const char *const kinds[] = {"max", "mean", "lp", NULL};
+    size_t outputs;
+    p->count_padding = true;
+    p->p = 2;
+    ATTN_TRY(attn_need_inputs(r, 1, 1, NULL));
+    ATTN_TRY(attn_need_outputs(r, 1, 2, &outputs));
+    ATTN_TRY(attn_need_word(r, "kind", kinds, &p->kind));
+    p->indices = outputs == 2;
+    if (p->indices && p->kind != POOL_MAX)
+        return attn_reader_fail(r, "a second output is of \"max\" only");
+    if (p->indices) ATTN_TRY(attn_read_bool(r, "by_column", &p->by_column));
+    if (p->kind == POOL_LP) ATTN_TRY(attn_read_float(r, "p", 1e-3, 1e6, &p->p));
+    if (!axes) ATTN_TRY(attn_read_bool(r, "global", &p->global));
+    if (p->global) return ATTN_OK;
+    ATTN_TRY(read_kernel(r, p, axes));
+    if (p->kind != POOL_MEAN) return ATTN_OK;
+    return attn_read_bool(r, "count_include_pad", &p->count_padding);
+}
+
+static attn_status pool_parse(attn_reader *r, void *params)
+{
+    return parse(r, params, 0);
+}
+static attn_status pool2d_parse(attn_reader *r, void *params)
+{
+    return parse(r, params, 2);
+}
+
+/* The windows, or for a global pool one of all elements along x. */
+static void place(const pool_params *p, const attn_shape *x, attn_window *w)
+{
+    if (!p->global) {
+        attn_place_windows(&p->windows, p->axes, p->kernel, x->dim + x->rank - p->axes, w);
+        return;
+    }
+    size_t all = attn_span(x, 2, x->rank);
+    attn_place_windows(&p->windows, 1, &all, &all, w);
+}
+
+static attn_status pool_infer(attn_infer *c, const void *params)
+{
+    const pool_params *p = params;
+    const attn_shape *x = &c->in[0];
+    attn_window w[ATTN_WINDOW_AXES];
+    size_t count, all;
+    ATTN_TRY(attn_want_filled(c, 0, ATTN_F32, p->global ? 2 : p->axes, ATTN_MAX_RANK));
+    ATTN_TRY(attn_want_count(c, x, &all));
+    c->out[0] = *x;
+    if (p->global) {
+        for (int i = 2; i < x->rank; i++) c->out[0].dim[i] = 1;
+        place(p, x, w);
+    } else {
+        ATTN_TRY(
+            attn_fit_windows(c, &p->windows, p->axes, p->kernel, x->dim + x->rank - p->axes, w));
+        for (int i = 0; i < p->axes; i++)
+            c->out[0].dim[x->rank - p->axes + i] = w[ATTN_WINDOW_AXES - p->axes + i].out;
+    }
+    if (p->indices) {
+        c->out[1] = c->out[0];
+        c->out[1].dtype = ATTN_I32;
+        if (all > INT32_MAX)
+            return attn_infer_fail(c, "%zu elements are more than i32 counts", all);
+    }
+    ATTN_TRY(attn_want_count(c, &c->out[0], &count));
+    c->flops = (double)count * (double)w[0].kernel * (double)w[1].kernel * (double)w[2].kernel;
+    return attn_add_scratch(c, 2 * w[2].in, sizeof(float), &c->worker_scratch);
+}
+
+/* ---- one row of y -------------------------------------------------------------------------- */
+
+typedef struct pool_row {
+    const attn_run_context *c;
+    const pool_params *p;
+    attn_window w[ATTN_WINDOW_AXES];
+} pool_row;
+
+/* |x|^p */
+static void raise(const pool_row *j, float *to, const float *x)
+{
+    size_t n = j->w[2].in;
+    if (j->p->p == 1 || j->p->p == 2)
+        j->c->kernels->unary(j->p->p == 1 ? ATTN_ABS : ATTN_SQUARE, to, x, n);
+    else
+        for (size_t i = 0; i < n; i++) to[i] = (float)pow(fabs((double)x[i]), (double)j->p->p);
+}
+
+/* All rows of x that a row of y takes, as one. */
+static void reduce_columns(const pool_row *j, const float *x, size_t z, size_t y, float *column)
+{
+    const attn_window *wz = &j->w[0], *wy = &j->w[1];
+    size_t width = j->w[2].in, first_z, end_z, first_y, end_y;
+    float *raised = column + width;
+    bool none = true;
+    attn_clip_window(wz, z, &first_z, &end_z);
+    attn_clip_window(wy, y, &first_y, &end_y);
+    for (size_t kz = first_z; kz < end_z; kz++)
+        for (size_t ky = first_y; ky < end_y; ky++, none = false) {
+            size_t row = (z * wz->stride + kz * wz->dilation - wz->before) * wy->in +
+                         (y * wy->stride + ky * wy->dilation - wy->before);
+            const float *from = x + row * width;
+            if (j->p->kind == POOL_LP) {
+                raise(j, none ? column : raised, from);
+                from = raised;
+            } else if (none) {
+                memcpy(column, from, width * sizeof(float));
+            }
+            if (!none)
+                j->c->kernels->binary(j->p->kind == POOL_MAX ? ATTN_BIN_MAX : ATTN_BIN_ADD, column,
+                                      column, 1, from, 1, width);
+        }
+    for (size_t i = 0; none && i < width; i++) column[i] = j->p->kind == POOL_MAX ? -INFINITY : 0;
+}
+
+/* Elements of window `at` that lie in the input or in the padding. */
+static size_t padded_count(const attn_window *w, size_t at)
+{
+    size_t room = w->before + w->in + w->after - at * w->stride;
+    size_t count = (room - 1) / w->dilation + 1;
+    return count < w->kernel ? count : w->kernel;
+}
+
+static size_t inner_count(const attn_window *w, size_t at)
+{
+    size_t first, end;
+    attn_clip_window(w, at, &first, &end);
+    return end - first;
+}
+
+static void reduce_row(const pool_row *j, const float *column, float *to, size_t z, size_t y)
+{
+    const pool_params *p = j->p;
+    const attn_window *w = &j->w[2];
+    size_t (*count)(const attn_window *, size_t) = p->count_padding ? padded_count : inner_count;
+    size_t rows = count(&j->w[0], z) * count(&j->w[1], y);
+    for (size_t i = 0; i < w->out; i++) {
+        size_t first, end;
+        attn_clip_window(w, i, &first, &end);
+        const float *x = column + (i * w->stride + first * w->dilation - w->before);
+        float value = first < end ? *x : p->kind == POOL_MAX ? -INFINITY : 0;
+        for (size_t k = first + 1; k < end; k++) {
+            float next = *(x += w->dilation);
+            if (p->kind != POOL_MAX)
+                value += next;
+            else if (next > value || next != next)
+                value = next;
+        }
+        if (p->kind == POOL_MEAN) {
+            size_t n = rows * count(w, i);
+            value = n ? value / (float)n : 0;
+        } else if (p->kind == POOL_LP && p->p != 1) {
+            value = p->p == 2 ? sqrtf(value) : (float)pow((double)value, 1 / (double)p->p);
+        }
+        to[i] = value;
+    }
+}
+
+/* One window over all of x, which is a row. */
+static float reduce_all(const pool_row *j, const float *x, float *raised)
+{
+    const attn_kernels *kernels = j->c->kernels;
+    size_t n = j->w[2].in;
+    if (j->p->kind == POOL_MAX) return kernels->max(x, n);
+    if (j->p->kind == POOL_MEAN) return kernels->sum(x, n) / (float)n;
+    raise(j, raised, x);
+    float sum = kernels->sum(raised, n);
+    return j->p->p == 1   ? sum
+           : j->p->p == 2 ? sqrtf(sum)
+                          : (float)pow((double)sum, 1 / (double)j->p->p);
+}
+
+/* Where the maximum of a window lies in the image x; *value is -infinity if it takes none. */
+static size_t find_max(const attn_window *w, const float *x, const size_t *at, float *value)
+{
+    size_t first[3], end[3], best = 0;
+    bool none = true;
+    *value = -INFINITY;
+    for (int i = 0; i < 3; i++) attn_clip_window(&w[i], at[i], &first[i], &end[i]);
+    for (size_t kz = first[0]; kz < end[0]; kz++)
+        for (size_t ky = first[1]; ky < end[1]; ky++)
+            for (size_t kx = first[2]; kx < end[2]; kx++) {
+                const size_t k[3] = {kz, ky, kx};
+                size_t index = 0;
+                for (int i = 0; i < 3; i++)
+                    index = index * w[i].in +
+                            (at[i] * w[i].stride + k[i] * w[i].dilation - w[i].before);
+                if (none || x[index] > *value || (x[index] != x[index] && *value == *value)) {
+                    *value = x[index];
+                    best = index;
+                }
+                none = false;
+            }
+    return best;
+}
+
+/* Of an index in an image by rows: the one where the first axis runs fastest. */
+static size_t index_by_column(const attn_window *w, size_t index)
+{
+    size_t x = index % w[2].in, y = index / w[2].in % w[1].in, z = index / w[2].in / w[1].in;
+    return (x * w[1].in + y) * w[0].in + z;
+}
+
+/* Rows [first, end) of all rows of y. */
+static void pool_task(const attn_run_context *c, const void *params, size_t item, size_t first,
+                      size_t end, size_t worker)
+{
+    pool_row j = {.c = c, .p = params};
+    float *column = attn_worker_scratch(c, worker);
+    place(j.p, &c->in[0].shape, j.w);
+    size_t image = j.w[0].in * j.w[1].in * j.w[2].in, rows = j.w[0].out * j.w[1].out;
+    for (size_t i = first; i < end; i++) {
+        size_t z = i % rows / j.w[1].out, y = i % j.w[1].out;
+        const float *x = attn_item(&c->in[0], item) + i / rows * image;
+        float *to = attn_item(&c->out[0], item) + i * j.w[2].out;
+        if (j.p->global) *to = reduce_all(&j, x, column);
+        for (size_t k = 0; j.p->indices && k < j.w[2].out; k++) {
+            size_t found = find_max(j.w, x, (const size_t[]){z, y, k}, &to[k]);
+            if (j.p->by_column) found = index_by_column(j.w, found);
+            attn_item_i32(&c->out[1], item)[i * j.w[2].out + k] =
+                (int32_t)(i / rows * image + found);
+        }
+        if (j.p->global || j.p->indices) continue;
+        reduce_columns(&j, x, z, y, column);
+        reduce_row(&j, column, to, z, y);
+    }
+}
+
+static void pool_run(const attn_run_context *c, const void *params)
+{
+    attn_window w[ATTN_WINDOW_AXES];
+    place(params, &c->in[0].shape, w);
+    size_t rows = c->out[0].count / w[2].out;
+    size_t cost = w[2].in * w[0].kernel * w[1].kernel + w[2].out * w[2].kernel;
+    attn_each_rows(c, params, rows, attn_grain(cost), pool_task);
+}
+
+const attn_layer attn_layer_pool = {"pool",     ATTN_STEP_ENCODE, 0,       sizeof(pool_params),
+                                    pool_parse, pool_infer,       pool_run};
+const attn_layer attn_layer_pool2d = {"pool2d",     ATTN_STEP_ENCODE, 0,       sizeof(pool_params),
+                                      pool2d_parse, pool_infer,       pool_run};

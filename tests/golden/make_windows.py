@@ -1,0 +1,189 @@
+"""Writes tests/golden/windows.json and windows.safetensors: cases of convolution, pooling, products of
+any rank, resizing, recurrence and quantisation as ONNX has them; windows_errors.json: what must be
+refused. The reference is PyTorch in float64 where it has the operator, otherwise onnx.reference or NumPy.
+
+    python tests/golden/make_windows.py
+"""
+
+import json
+import pathlib
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.numpy import save_file
+
+HERE = pathlib.Path(__file__).parent
+rng = np.random.default_rng(20261126)
+cases, tensors, errors = [], {}, []
+
+
+def rand(*shape, scale=1.0):
+    return (rng.standard_normal(shape) * scale).astype(np.float32)
+
+
+def ints(low, high, *shape):
+    return rng.integers(low, high, shape).astype(np.int32)
+
+
+def t(x):
+    x = torch.from_numpy(np.asarray(x))
+    return x.double() if x.is_floating_point() else x.long()
+
+
+def stored(x):
+    x = x.numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+    return np.array(x, dtype=np.int32 if x.dtype.kind in "iub" else np.float32, order="C")
+
+
+def case(layer, inputs, outputs, weights=None, tolerance=1e-5, batched=(), known=(), **attributes):
+    """inputs, outputs: {name: array}; the first inputs are "in", unless an attribute names them."""
+    name = f"{layer}_{sum(c['name'].rsplit('_', 1)[0] == layer for c in cases)}"
+    named = [v for v in attributes.values() if isinstance(v, str)]
+    ports = {}
+    for key, x in inputs.items():
+        tensors[f"{name}/in/{key}"] = np.ascontiguousarray(stored(x))
+        ports[key] = {"shape": list(x.shape[1:] if key in batched else x.shape)}
+        if np.asarray(x).dtype.kind in "iu":
+            ports[key]["dtype"] = "i32"
+        if key in known:
+            ports[key]["known"] = True
+    for key, x in (weights or {}).items():
+        tensors[f"{name}/w/{key}"] = np.ascontiguousarray(x)
+    for key, x in outputs.items():
+        tensors[f"{name}/out/{key}"] = stored(x)
+    operands = [key for key in inputs if key not in named]
+    node = {"layer": layer, "in": operands if len(operands) > 1 else operands[0],
+            "out": list(outputs) if len(outputs) > 1 else list(outputs)[0], **attributes}
+    description = {"format": "attn/1", "name": name, "weights": {"prefix": [f"{name}/w/"]}, "inputs": ports,
+                   "graph": [node], "outputs": {key: {} for key in outputs}}
+    cases.append({"name": name, "description": description, "inputs": list(inputs), "outputs": list(outputs),
+                  "tolerance": tolerance})
+
+
+def refuse(node, shapes, *fragments, dtype="f32", weights=None):
+    errors.append({
+        "name": f"windows_error_{len(errors)}", "inputs": shapes, "error": list(fragments),
+        "description": {
+            "format": "attn/1", "name": "refused", "weights": {"prefix": ["errors/w/"]},
+            "inputs": {k: {"shape": s, "dtype": dtype} for k, s in shapes.items()},
+            "graph": [{"in": "x", "out": "y", **node}], "outputs": {"y": {}}}})
+
+
+# ---- convolution -------------------------------------------------------------------------------
+
+CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+
+
+def spread(value, axes):
+    return list(value) if isinstance(value, (list, tuple)) else [value] * axes
+
+
+def around(x, padding, axes, value=0.0):
+    """padding as the attribute has it: one number, one per axis, or before and after."""
+    padding = spread(padding, axes)
+    padding = padding * 2 if len(padding) == axes else padding
+    flat = []
+    for i in reversed(range(axes)):
+        flat += [padding[i], padding[axes + i]]
+    return F.pad(x, flat, value=value)
+
+
+for leading, spatial, o, kernel, a in [
+        ((2,), (9, 8), 4, (3, 3), {"padding": 1}),
+        ((2, 1), (7, 9), 4, (2, 3), {"stride": [2, 1], "groups": 2}),
+        ((2,), (17,), 6, (3,), {"dilation": 2, "padding": [2, 1]}),
+        ((1,), (5, 6, 7), 4, (3, 2, 3), {"padding": 1, "stride": [1, 2, 1]}),
+        ((2,), (4, 5, 6), 4, (2, 2, 2), {"groups": 2, "dilation": [1, 2, 3], "padding": [1, 0, 2, 0, 1, 1]}),
+        ((1,), (4, 5, 6), 4, (1, 3, 3), {"groups": 4, "padding": [0, 1, 1]}),
+        ((1,), (3, 5, 4), 4, (3, 3, 3), {"groups": 4, "padding": 1}),
+        ((1,), (21, 19), 4, (3, 3), {"groups": 4, "padding": 1, "activation": "relu"}),
+        ((2,), (13, 35), 8, (5, 5), {"groups": 4, "padding": 2}),
+        ((1,), (12, 70), 4, (3, 3), {"groups": 4, "padding": [0, 2, 1, 0], "stride": 2}),
+        ((1,), (14, 18), 4, (4, 3), {"groups": 4, "stride": 3, "dilation": [2, 1]}),
+        ((1,), (9, 40), 4, (3, 3), {"groups": 4, "stride": 2, "dilation": 2, "padding": 2}),
+        ((1,), (1, 200), 4, (1, 7), {"groups": 4, "padding": [0, 3]}),
+        ((1,), (300,), 4, (9,), {"groups": 4, "padding": [8, 0]}),
+        ((1,), (2, 2), 4, (7, 7), {"groups": 4, "padding": 3}),
+        ((1,), (11, 30), 5, (4, 4), {"stride": 4}),
+        ((1,), (8, 33), 5, (3, 3), {"stride": 2, "padding": [1, 0, 0, 1]}),
+        ((1,), (6, 6), 5, (1, 1), {"stride": 2}),
+        ((1,), (3, 3), 2, (3, 3), {"padding": 9, "stride": 4}),
+]:
+    axes, groups = len(spatial), a.get("groups", 1)
+    x, w, b = rand(*leading, 4, *spatial), rand(o, 4 // groups, *kernel, scale=0.3), rand(o)
+    y = CONV[axes](around(t(x).flatten(0, len(leading) - 1), a.get("padding", 0), axes), t(w), t(b),
+                   tuple(spread(a.get("stride", 1), axes)), 0, tuple(spread(a.get("dilation", 1), axes)), groups)
+    y = (F.relu(y) if "activation" in a else y).unflatten(0, leading)
+    case("conv", {"x": x}, {"y": y}, {"c.weight": w, "c.bias": b}, weight="c", **a)
+    case("conv", {"x": x, "w": w, "b": b}, {"y": y}, weight_from="w", bias_from="b", **a)
+    if axes < 3:
+        case(f"conv{axes}d", {"x": x}, {"y": y}, {"c.weight": w, "c.bias": b}, weight="c", **a)
+
+for size, kernel, stride in ((7, 4, 1), (8, 3, 2), (9, 2, 3)):
+    x, w = rand(1, 2, size, size), rand(3, 2, kernel, kernel)
+    need = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    for lower in (False, True):
+        low = need - need // 2 if lower else need // 2
+        y = F.conv2d(F.pad(t(x), (low, need - low, low, need - low)), t(w), stride=stride)
+        case("conv2d", {"x": x}, {"y": y}, {"c.weight": w}, weight="c", bias=False, stride=stride, same_padding=True,
+             **({"same_lower": True} if lower else {}))
+x, w, b = rand(3, 4, 8, 8), rand(3, 2, 4, 3, 3), rand(3, 2)
+y = torch.stack([F.conv2d(t(x[i]), t(w[i]), t(b[i])) for i in range(3)])
+case("conv2d", {"x": x, "w": w, "b": b}, {"y": y}, batched=("x", "w", "b"), weight_from="w", bias_from="b")
+
+refuse({"layer": "conv2d", "weight_from": "w"}, {"x": [3, 8, 8], "w": [4, 2, 3, 3]}, "[3, 8, 8] has 3 channels", "takes 2 for each of 1 groups")
+refuse({"layer": "conv", "weight_from": "w"}, {"x": [3, 8, 8], "w": [4, 3]}, "rank 3 to 5")
+refuse({"layer": "conv", "weight_from": "w", "padding": [1, 2, 3]}, {"x": [3, 8, 8], "w": [4, 3, 1, 1]}, '"padding" has 3 numbers for 2 axes')
+refuse({"layer": "conv", "weight_from": "w", "groups": 3}, {"x": [3, 8, 8], "w": [4, 1, 1, 1]}, "4 output channels do not divide into 3 groups")
+refuse({"layer": "conv", "weight_from": "w", "bias_from": "b"}, {"x": [3, 8, 8], "w": [4, 3, 1, 1], "b": [3]}, "a bias of 3 for 4 output channels")
+refuse({"layer": "conv", "weight_from": "w"}, {"x": [3, 2, 8], "w": [4, 3, 3, 1]}, "window of 3", "2 + 0 + 0")
+refuse({"layer": "conv", "weight_from": "z"}, {"x": [3, 2, 8]}, '"weight_from"')
+
+# ---- pooling -----------------------------------------------------------------------------------
+
+MAX = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+MEAN = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+for spatial, kernel, a in [
+        ((20,), (3,), {}), ((21,), (4,), {"stride": 3, "padding": 2}), ((20,), (3,), {"stride": 2, "ceil_mode": True}),
+        ((9, 8), (3, 2), {"stride": 2}), ((9, 11), (3, 3), {"stride": 2, "padding": 1, "ceil_mode": True}),
+        ((10, 9), (2, 3), {"stride": [1, 2], "dilation": [3, 2], "padding": [1, 1]}),
+        ((5, 6, 7), (2, 3, 2), {"stride": [1, 2, 2]}), ((5, 6, 7), (3, 3, 3), {"padding": 1, "stride": 2, "ceil_mode": True}),
+        ((4, 4), (3, 3), {"stride": 3, "padding": 1, "ceil_mode": True})]:
+    axes = len(spatial)
+    x = rand(2, 3, *spatial)
+    stride, padding, dilation = a.get("stride", kernel), a.get("padding", 0), a.get("dilation", 1)
+    y, i = MAX[axes](t(x), kernel, stride, padding, dilation, a.get("ceil_mode", False), True)
+    offset = torch.arange(6).view(2, 3, *[1] * axes) * int(np.prod(spatial))
+    case("pool", {"x": x}, {"y": y}, kind="max", kernel=list(kernel), **a)
+    case("pool", {"x": x}, {"y": y, "i": i + offset}, kind="max", kernel=list(kernel), **a)
+    if dilation == 1:
+        for count in (True, False):
+            y = MEAN[axes](t(x), kernel, stride, padding, a.get("ceil_mode", False), count)
+            case("pool", {"x": x}, {"y": y}, kind="mean", kernel=list(kernel), count_include_pad=count, **a)
+        for p in (1, 2, 3):
+            y = MEAN[axes](t(x).abs() ** p, kernel, stride, padding, a.get("ceil_mode", False), False)
+            n = MEAN[axes](torch.ones_like(t(x)), kernel, stride, padding, a.get("ceil_mode", False), True)
+            if not padding and not a.get("ceil_mode"):
+                case("pool", {"x": x}, {"y": (y * np.prod(kernel)) ** (1 / p)}, kind="lp", kernel=list(kernel), p=p, **a)
+x = rand(2, 3, 5, 7)
+x[0, 0, 0, 0] = np.nan
+case("pool", {"x": x}, {"y": t(x).mean((2, 3), keepdim=True)}, kind="mean", **{"global": True})
+case("pool", {"x": x}, {"y": t(x).amax((2, 3), keepdim=True)}, kind="max", **{"global": True})
+case("pool", {"x": x}, {"y": (t(x) ** 2).sum((2, 3), keepdim=True).sqrt()}, kind="lp", **{"global": True})
+y, i = F.max_pool2d(t(x), 2, 2, return_indices=True)
+h, w = i // 7, i % 7
+case("pool", {"x": x}, {"y": y, "i": torch.arange(6).view(2, 3, 1, 1) * 35 + w * 5 + h}, kind="max", kernel=[2, 2], by_column=True)
+refuse({"layer": "pool", "kind": "max", "kernel": [2, 2]}, {"x": [5]}, "rank 2")
+refuse({"layer": "pool", "kind": "max"}, {"x": [5, 5]}, '"kernel" is missing')
+refuse({"layer": "pool", "kind": "max", "kernel": [7, 2]}, {"x": [5, 5]}, "window of 7", "5 + 0 + 0")
+refuse({"layer": "pool", "kind": "mean", "kernel": [2, 2], "out": ["y", "i"]}, {"x": [5, 5]}, '"max" only')
+refuse({"layer": "pool", "kind": "max", "kernel": [2, 2], "padding": [1, 2, 3]}, {"x": [5, 5]}, '"padding" has 3 numbers')
+
+# ---- written -----------------------------------------------------------------------------------
+
+for name, items in (("windows", cases), ("windows_errors", errors)):
+    text = "[\n" + ",\n".join(json.dumps(item) for item in items) + "\n]\n"
+    (HERE / f"{name}.json").write_text(text)
+save_file(tensors, HERE / "windows.safetensors")
+print(len(cases), "cases,", len(errors), "errors")
