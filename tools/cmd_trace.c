@@ -1,4 +1,5 @@
 /* attn trace: one run, step by step; and the first step that differs from a reference. */
+#include "tools/compare.h"
 #include "tools/text_input.h"
 #include "tools/texts.h"
 
@@ -162,7 +163,8 @@ static void show_step(trace *t, const attn_plan_step *step, double seconds)
 
 /* ---- --compare ---------------------------------------------------------------------------- */
 
-/* By the layer's name, with each prefix of the weights; what leaves the graph also by its own. */
+/* By the layer's name, with each prefix of the weights; what leaves the graph also by its own; and,
+ * with nothing of that name, by the name of its value in the description. */
 static const attn_weight *find_in_dump(const trace *t, const attn_plan_step *step)
 {
     const attn_graph *g = &t->model->graph;
@@ -175,60 +177,33 @@ static const attn_weight *find_in_dump(const trace *t, const attn_plan_step *ste
     for (size_t i = 0; !w && i < g->outputs; i++)
         if (g->output[i].value == step->out_value[0])
             w = attn_weights_find(&t->dump, g->output[i].name);
+    if (!w && step->out_value[0] < g->values)
+        w = attn_weights_find(&t->dump, g->value_name[step->out_value[0]]);
     return w;
 }
 
 static attn_status compare_step(trace *t, const attn_plan_step *step)
 {
     const attn_weight *w = find_in_dump(t, step);
-    const attn_value *v = &step->out[0];
-    size_t count;
-    void *memory;
-    attn_shape_text ours, theirs;
+    compare_result r;
     if (!w || w->unsupported) return ATTN_OK;
-    attn_product(w->dim, w->rank, &count);
-    if (count != v->count)
-        return attn_fail(t->err, ATTN_BAD_INPUT, "%s: \"%s\" has shape %s, here it is %s", w->file,
-                         w->name, attn_format_shape(&theirs, w->dim, w->rank),
-                         attn_format_shape(&ours, v->shape.dim, v->shape.rank));
-    ATTN_TRY(attn_alloc(cli_memory(), count * sizeof(float), "the reference", &memory, t->err));
-    float *reference = memory;
-    attn_weight_to_f32(w, 0, count, reference);
-    double worst = 0, largest = 0;
-    size_t place = 0;
-    for (size_t i = 0; i < count; i++) {
-        double have = element(v, i), want = (double)reference[i];
-        bool same = have == want || (isnan(have) && isnan(want)); /* infinities, such as masks */
-        double difference = same ? 0 : fabs(have - want);
-        /* NaN on one side is the largest difference there is. */
-        if (isnan(difference)) difference = INFINITY;
-        /* An infinity must not allow every other difference. */
-        if (isfinite(want)) largest = fmax(largest, fabs(want));
-        if (difference > worst) {
-            worst = difference;
-            place = i;
-        }
-    }
-    double allowed = fmax(t->tolerance, t->tolerance / 10 * largest);
-    bool differs = worst > allowed;
+    ATTN_TRY(compare_values(&step->out[0], w, t->tolerance, &r, t->err));
     t->compared++;
-    t->differing += differs;
+    t->differing += r.differs;
     if (!t->steps)
         printf("%-8s %-48s largest difference %.3g (values up to %.4g)\n",
-               differs ? "DIFFERS" : "same", step->node->name, worst, largest);
-    if (differs && t->differing == 1)
+               r.differs ? "DIFFERS" : "same", step->node->name, r.worst, r.largest);
+    if (r.differs && t->differing == 1)
         snprintf(t->first, sizeof t->first,
                  "the first layer that differs is %s (%s): element %zu is %.9g, the reference %.9g",
-                 step->node->name, step->node->layer->name, place, element(v, place),
-                 (double)reference[place]);
+                 step->node->name, step->node->layer->name, r.place, r.have, r.want);
     if (t->steps) {
         cJSON *entry = cJSON_CreateObject();
         cJSON_AddStringToObject(entry, "node", step->node->name);
-        cJSON_AddNumberToObject(entry, "difference", isinf(worst) ? 1e300 : worst);
-        cJSON_AddBoolToObject(entry, "differs", differs);
+        cJSON_AddNumberToObject(entry, "difference", isinf(r.worst) ? 1e300 : r.worst);
+        cJSON_AddBoolToObject(entry, "differs", r.differs);
         cJSON_AddItemToArray(t->steps, entry);
     }
-    attn_release(cli_memory(), memory, count * sizeof(float));
     return ATTN_OK;
 }
 
@@ -261,7 +236,7 @@ static void observe(void *user, const attn_plan_step *step, double seconds)
 static attn_status run_trace(trace *t, cli_input *inputs, attn_error *err)
 {
     t->err = err;
-    if (t->compare) ATTN_TRY(attn_weights_open(&t->dump, t->compare, cli_memory(), err));
+    if (t->compare) ATTN_TRY(compare_open(&t->dump, t->compare, err));
     if (t->text)
         ATTN_TRY(text_input_set(t->session, t->c.argument[0], t->text, t->pair, &t->words, err));
     for (size_t i = 1; i < t->c.count; i++)
@@ -310,7 +285,7 @@ int cmd_trace(int argc, char **argv)
 {
     trace t = {.c = {.command = "trace",
                      .usage = "MODEL INPUT... | --text TEXT [--pair TEXT] [--at NODE] "
-                              "[--compare DUMP.safetensors] [--tolerance T]"},
+                              "[--compare DUMP.safetensors|.npz] [--tolerance T]"},
                .tolerance = 1e-4};
     static cli_input inputs[CLI_LIST_MAX];
     const cli_option options[] = {{"--at", CLI_TEXT, &t.at, 0, 0},

@@ -6,6 +6,7 @@
  * it (Pillow keeps the colour of transparent pixels). Its memory comes from attn_memory, with a
  * bound that follows from the image's size, so that no small file inflates without end. */
 #include "runtime/inputs/decode.h"
+#include "runtime/inputs/npz.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -460,4 +461,12 @@ attn_status attn_decode_stb(attn_image *image, const attn_source *source, attn_i
     while (b.blocks) stb_free((char *)b.blocks + HEAD);
     current = NULL;
     return status;
+}
+
+/* ---- other things that are deflated --------------------------------------------------------- */
+
+bool attn_inflate(const void *data, size_t size, void *to, size_t room)
+{
+    if (size > INT_MAX || room > INT_MAX) return false;
+    return stbi_zlib_decode_noheader_buffer(to, (int)room, data, (int)size) == (int)room;
 }

@@ -43,7 +43,7 @@ attn_status attn_onnx_import(attn_weights *w, const char *path, attn_memory *mem
     attn_arena arena;
     attn_onnx_model model = {0};
     attn_error inner = {.status = ATTN_OK};
-    *w = (attn_weights){0};
+    *w = (attn_weights){.imported = true};
     *root = NULL;
     attn_arena_init(&w->arena, memory);
     attn_arena_init(&arena, memory);

@@ -19,9 +19,10 @@
 
 enum {
     HEAD = 4096,
-    BLOCK = 1 << 22,  /* bytes that are hashed as one */
-    SAMPLES = 64,     /* of each weight file, so many places ... */
-    SAMPLE_BYTES = 64 /* ... of so many bytes */
+    BLOCK = 1 << 22,      /* bytes that are hashed as one */
+    SAMPLES = 64,         /* of each weight file, so many places ... */
+    SOME_BYTES = 1 << 16, /* of a file that says in many places what it holds */
+    SAMPLE_BYTES = 64     /* ... of so many bytes */
 };
 
 typedef struct header {
@@ -78,6 +79,18 @@ static uint64_t hash_packing(const attn_kernels *kernels)
     return hash_blocks(kernels, hash, packed);
 }
 
+/* Of the file: what says which tensors it has; of an ONNX file, which has no such part, some of it.
+ * Checked when it was parsed. */
+static size_t header_bytes(const attn_weights *w, const attn_file *file)
+{
+    const unsigned char *data = file->data;
+    uint64_t length = 0;
+    if (w->imported) return file->size < SOME_BYTES ? file->size : SOME_BYTES;
+    if (w->gguf) return w->gguf->header;
+    for (int b = 7; b >= 0; b--) length = length << 8 | data[b];
+    return 8 + (size_t)length;
+}
+
 static uint64_t hash_weights(const attn_weights *w)
 {
     uint64_t hash = w->files;
@@ -86,11 +99,8 @@ static uint64_t hash_weights(const attn_weights *w)
         const unsigned char *data = file->data;
         const uint64_t numbers[] = {file->size, (uint64_t)file->seconds,
                                     (uint64_t)file->nanoseconds};
-        uint64_t length = 0;
         hash = attn_hash(hash, numbers, sizeof numbers);
-        for (int b = 7; b >= 0; b--) length = length << 8 | data[b];
-        size_t head = w->gguf ? w->gguf->header : 8 + (size_t)length; /* checked when parsed */
-        hash = attn_hash(hash, data, head);
+        hash = attn_hash(hash, data, header_bytes(w, file));
         size_t step = file->size / SAMPLES;
         for (size_t s = 0; step >= SAMPLE_BYTES && s < SAMPLES; s++) {
             hash = attn_hash(hash, data + s * step + (step - SAMPLE_BYTES), SAMPLE_BYTES);

@@ -22,7 +22,8 @@ typedef struct attn_weights {
     attn_weight *list; /* sorted by name */
     size_t files;
     attn_file *file;              /* the mapped files */
-    const struct attn_gguf *gguf; /* NULL: safetensors */
+    const struct attn_gguf *gguf; /* NULL: safetensors, or imported */
+    bool imported;                /* of an ONNX file, and what that holds as external data */
     attn_arena arena;
 } attn_weights;
 
