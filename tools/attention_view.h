@@ -3,6 +3,7 @@
  * view_heatmap   the photo beside the same photo with one map laid over it
  * view_rollout   the same with attention rollout: the summary of all layers
  * view_sheet     all layers (rows) and heads (columns) as small pictures
+ * view_reading   a text that was read in the photo: each character with what its query attended to
  * view_matrix    one map as a matrix, for inputs that are no image
  *
  * Errors of all: ATTN_BAD_INPUT (maps, grid and photo do not fit together; nothing to show; a value
@@ -38,6 +39,15 @@ attn_status view_rollout(const char *path, const view_scene *scene, const attent
                          size_t count, const char *title, attn_error *err);
 attn_status view_sheet(const char *path, const view_scene *scene, const attention_map *maps,
                        size_t count, const char *title, attn_error *err);
+typedef struct view_character {
+    const char *text;
+    size_t row; /* the query of the map */
+    double probability;
+} view_character;
+/* The scene has no pooling. */
+attn_status view_reading(const char *path, const view_scene *scene, const attention_map *map,
+                         const view_character *character, size_t count, const char *title,
+                         attn_error *err);
 /* query_labels: [queries], key_labels: [keys]; NULL: numbers. */
 attn_status view_matrix(const char *path, attn_memory *memory, const attention_map *map,
                         size_t head, const char *const *query_labels, const char *const *key_labels,

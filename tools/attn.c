@@ -10,6 +10,7 @@ static const struct {
     const char *what;
 } commands[] = {
     {"classify", cmd_classify, "labels of images or texts, entities in texts; a heat map"},
+    {"read", cmd_read, "the text in images, and what each character was read from"},
     {"answer", cmd_answer, "the part of a text that answers a question"},
     {"fill", cmd_fill, "what stands in the masked place of a text"},
     {"embed", cmd_embed, "a vector for each text or image"},

@@ -87,6 +87,7 @@ double cli_seconds(void); /* a monotonic clock */
 
 /* The commands: argv without "attn COMMAND". */
 int cmd_classify(int argc, char **argv);
+int cmd_read(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_answer(int argc, char **argv);
 int cmd_fill(int argc, char **argv);

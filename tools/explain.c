@@ -27,12 +27,14 @@ static attn_status gather(const attn_session *s, gathered *g, attn_error *err)
     g->map = memory;
     for (size_t i = 0; i < g->room; i++) {
         const attn_plan_value *v = &s->plan->value[s->plan->kept_map[i].value];
+        const size_t *dim = v->shape.dim;
+        int rank = v->shape.rank;
         attn_map map;
         ATTN_TRY(attn_get_map(s, i, &map, err));
-        if (v->shape.rank == 3) {
-            g->map[g->maps++] = (attention_map){map.node, v->shape.dim[0], v->shape.dim[1],
-                                                v->shape.dim[2], map.weights.data};
-        } else if (v->shape.rank == 1) {
+        for (; rank > 3 && *dim == 1; rank--) dim++; /* a batch of the model's own */
+        if (rank == 3) {
+            g->map[g->maps++] = (attention_map){map.node, dim[0], dim[1], dim[2], map.weights.data};
+        } else if (rank == 1) {
             g->pooling = map.weights.data;
             g->tokens = v->count;
         }
@@ -55,10 +57,10 @@ static bool find_grid(const attn_session *s, size_t tokens, size_t *rows, size_t
         const attn_plan_step *step = &s->plan->step[i];
         if (step->node->layer->step != ATTN_STEP_ENCODE) continue;
         const attn_shape *out = &step->out[0].shape, *in = &step->in[0].shape;
-        if (out->rank == 3) {
-            size_t places = out->dim[1] * out->dim[2];
-            *rows = out->dim[1];
-            *cols = out->dim[2];
+        if (out->rank == 3 || (out->rank == 4 && out->dim[0] == 1)) {
+            *rows = out->dim[out->rank - 2];
+            *cols = out->dim[out->rank - 1];
+            size_t places = *rows * *cols;
             if (places > 1 && places <= tokens && tokens - places <= MAX_SPECIAL) return true;
         } else if (out->rank == 2 && step->node->inputs && in->rank == 3) {
             size_t patches = out->dim[0];
@@ -131,6 +133,38 @@ attn_status explain_heatmap(const attn_session *s, const char *photo, const char
     if (!status) status = attn_image_load(&image, photo, cli_memory(), err);
     if (!status) status = set_scene(s, &g, &image, &scene, err);
     if (!status) status = draw_summary(&scene, &g, title, path, err);
+    attn_image_free(&image, cli_memory());
+    release(&g);
+    return status;
+}
+
+attn_status explain_reading(const attn_session *s, const char *photo,
+                            const attn_character *character, size_t count, size_t rows,
+                            const char *title, const char *path, attn_error *err)
+{
+    gathered g;
+    attn_image image = {0};
+    view_scene scene;
+    void *memory = NULL;
+    attn_status status = gather(s, &g, err);
+    while (!status && g.maps && g.map[g.maps - 1].queries != rows) g.maps--;
+    if (!status && !g.maps)
+        status = attn_fail(err, ATTN_BAD_MODEL,
+                           "model \"%s\" has no attention of %zu queries, one for each row of its "
+                           "text",
+                           s->model->name, rows);
+    g.tokens = 0;
+    if (!status) status = attn_image_load(&image, photo, cli_memory(), err);
+    if (!status) status = set_scene(s, &g, &image, &scene, err);
+    size_t bytes = count * sizeof(view_character);
+    if (!status) status = attn_alloc(cli_memory(), bytes, "the text", &memory, err);
+    view_character *shown = memory;
+    for (size_t i = 0; !status && i < count; i++)
+        shown[i] =
+            (view_character){character[i].text, character[i].row, (double)character[i].probability};
+    scene.pooling = NULL;
+    if (!status) status = view_reading(path, &scene, &g.map[g.maps - 1], shown, count, title, err);
+    attn_release(cli_memory(), memory, bytes);
     attn_image_free(&image, cli_memory());
     release(&g);
     return status;

@@ -10,6 +10,12 @@
 attn_status explain_heatmap(const attn_session *session, const char *photo, const char *title,
                             const char *path, attn_error *err);
 
+/* The photo, and each of the `count` characters that the model read in it with what it was read
+ * from: of the last attention that has as many queries as the text has rows. */
+attn_status explain_reading(const attn_session *session, const char *photo,
+                            const attn_character *character, size_t count, size_t rows,
+                            const char *title, const char *path, attn_error *err);
+
 /* All pictures of a photo into an existing folder: rollout.png, layers.png (each layer and head).
  * Of other inputs: one matrix per attention map. written: called with each file's path. */
 attn_status explain_all(const attn_session *session, const char *photo, const char *title,

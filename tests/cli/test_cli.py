@@ -13,7 +13,7 @@ import unittest
 ATTN = os.environ.get("ATTN", "build/attn")
 EXAMPLE = "models/worked_example"
 INPUTS = ["V=[[1,2],[3,4],[5,6]]", "q=[[1,2]]"]
-COMMANDS = ["classify", "run", "trace", "explain", "describe", "inspect", "check", "bench", "pack", "answer", "embed", "fill"]
+COMMANDS = ["classify", "run", "trace", "explain", "describe", "inspect", "check", "bench", "pack", "answer", "embed", "fill", "read"]
 
 
 def attn(*arguments, stdout=subprocess.PIPE):

@@ -66,7 +66,7 @@ target_link_libraries(encode_lines PRIVATE attn_text_static attn_static)
 # The command line, as scripts use it.
 find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND)
-  foreach(name test_cli test_generate test_text_views)
+  foreach(name test_cli test_generate test_reading test_text_views)
     attn_test(${name} cli ${Python3_EXECUTABLE} tests/cli/${name}.py)
     set_tests_properties(${name} PROPERTIES ENVIRONMENT "ATTN=$<TARGET_FILE:attn>")
   endforeach()
