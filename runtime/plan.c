@@ -143,6 +143,7 @@ static attn_status infer_step(attn_planner *p, attn_plan_step *step, attn_infer 
         known[i] = v->known;
         batched |= v->batched;
     }
+    if (node->layer->flags & ATTN_BY_SHAPE) batched = false; /* the same for every item */
     step->batch = batched ? p->plan->batch : 1;
     *c = (attn_infer){.inputs = node->inputs,
                       .in = in,

@@ -1,26 +1,29 @@
-/* top_k: the largest elements of each row of the last dimension.
- *   x [..., n] -> values [..., k] f32, and indices [..., k] i32 if a second output is named
- * Largest first; equal ones by index; NaN after everything else. */
-#include "layers/support.h"
+/* top_k: the largest elements of each row.
+ *   top_k:  x [..., n, ...], f32 or i32 -> values [..., k, ...], the largest (or smallest) along
+ * "axis", and indices i32 if a second output is named argmax: x [..., n] -> index [...] i32 Largest
+ * (smallest) first; equal ones by index; NaN after everything else. */
+#include "layers/array/indexing.h"
 
 typedef struct top_k_params {
     size_t k, outputs;
+    attn_ints known; /* instead of k */
+    long axis;
+    bool smallest;
 } top_k_params;
 
 static attn_status top_k_parse(attn_reader *r, void *params)
 {
     top_k_params *p = params;
+    bool largest = true, sorted;
+    p->axis = -1;
     ATTN_TRY(attn_need_inputs(r, 1, 1, NULL));
     ATTN_TRY(attn_need_outputs(r, 1, 2, &p->outputs));
+    ATTN_TRY(attn_read_int(r, "axis", -ATTN_MAX_RANK, ATTN_MAX_RANK - 1, &p->axis));
+    ATTN_TRY(attn_read_bool(r, "largest", &largest));
+    ATTN_TRY(attn_read_bool(r, "sorted", &sorted)); /* they always are */
+    p->smallest = !largest;
+    if (attn_has_key(r, "k_from")) return attn_read_known_ints(r, "k", 1, INT32_MAX, &p->known);
     return attn_need_size(r, "k", 1, INT32_MAX, &p->k);
-}
-
-static attn_status want_row(attn_infer *c)
-{
-    ATTN_TRY(attn_want_filled(c, 0, ATTN_F32, 1, ATTN_MAX_RANK));
-    size_t n = attn_last(&c->in[0]);
-    if (n > INT32_MAX) return attn_infer_fail(c, "a row of %zu is longer than an i32 counts", n);
-    return ATTN_OK;
 }
 
 static attn_status top_k_infer(attn_infer *c, const void *params)
@@ -28,53 +31,113 @@ static attn_status top_k_infer(attn_infer *c, const void *params)
     const top_k_params *p = params;
     const attn_shape *x = &c->in[0];
     attn_shape_text shape;
-    ATTN_TRY(want_row(c));
-    if (p->k > attn_last(x))
-        return attn_infer_fail(c, "\"k\" is %zu, but input %s has rows of %zu", p->k,
-                               attn_format_shape(&shape, x->dim, x->rank), attn_last(x));
+    long given[ATTN_MAX_INTS];
+    size_t k = p->k;
+    int axis, count;
+    ATTN_TRY(attn_want_any(c, 0, 1, ATTN_MAX_RANK));
+    ATTN_TRY(attn_want_axis(c, 0, p->axis, &axis));
+    if (k == 0) {
+        ATTN_TRY(attn_infer_ints(c, &p->known, 1, given, &count));
+        if (count != 1) return attn_infer_fail(c, "\"k\" has no number");
+        k = (size_t)given[0];
+    }
+    if (x->dim[axis] > INT32_MAX)
+        return attn_infer_fail(c, "a row of %zu is longer than an i32 counts", x->dim[axis]);
+    if (k > x->dim[axis])
+        return attn_infer_fail(c, "\"k\" is %zu, but input %s has rows of %zu", k,
+                               attn_format_shape(&shape, x->dim, x->rank), x->dim[axis]);
     for (size_t i = 0; i < p->outputs; i++) {
         c->out[i] = *x;
-        c->out[i].dim[x->rank - 1] = p->k;
+        c->out[i].dim[axis] = k;
     }
     if (p->outputs == 2) c->out[1].dtype = ATTN_I32;
     c->flops = (double)attn_span(x, 0, x->rank);
-    return attn_add_scratch(c, p->k, sizeof(int32_t), &c->worker_scratch);
+    return attn_add_scratch(c, k, sizeof(int32_t), &c->worker_scratch);
 }
 
-/* a comes before b, where a stands later in the row. */
-static bool before(float a, float b)
+/* Elements of one row, `step` apart. */
+typedef struct series {
+    const float *x;
+    size_t step;
+    bool integers, smallest;
+} series;
+
+/* Element a stands before element b in what top_k gives: a strict total order. */
+static bool precedes(const series *r, int32_t a, int32_t b)
 {
-    return a > b || (b != b && a == a);
+    const float *x = r->x + (size_t)a * r->step, *y = r->x + (size_t)b * r->step;
+    int order;
+    if (r->integers) {
+        int32_t u, v;
+        memcpy(&u, x, 4);
+        memcpy(&v, y, 4);
+        order = (u > v) - (u < v);
+    } else if (*x != *x || *y != *y) {
+        order = (*y != *y) - (*x != *x);
+        if (order) return order > 0;
+    } else {
+        order = (*x > *y) - (*x < *y);
+    }
+    if (order) return (order > 0) != r->smallest;
+    return a < b;
+}
+
+/* heap: indices of k elements, each parent after its children in the order above, but for the one
+ * at `at`, which goes down to where it belongs. */
+static void sink(const series *r, int32_t *heap, size_t k, size_t at)
+{
+    int32_t moving = heap[at];
+    for (size_t child; (child = 2 * at + 1) < k; at = child) {
+        if (child + 1 < k && precedes(r, heap[child], heap[child + 1])) child++;
+        if (!precedes(r, moving, heap[child])) break;
+        heap[at] = heap[child];
+    }
+    heap[at] = moving;
+}
+
+static void find_top(const series *r, size_t n, size_t k, int32_t *heap)
+{
+    for (size_t i = 0; i < k; i++) heap[i] = (int32_t)i;
+    for (size_t i = k / 2; i-- > 0;) sink(r, heap, k, i);
+    for (size_t i = k; i < n; i++) {
+        if (!precedes(r, (int32_t)i, heap[0])) continue;
+        heap[0] = (int32_t)i;
+        sink(r, heap, k, 0);
+    }
+    while (k-- > 1) {
+        int32_t last = heap[0];
+        heap[0] = heap[k];
+        heap[k] = last;
+        sink(r, heap, k, 0);
+    }
 }
 
 static void top_k_task(const attn_run_context *c, const void *params, size_t item, size_t first,
                        size_t end, size_t worker)
 {
     const top_k_params *p = params;
-    size_t n = attn_last(&c->in[0].shape);
-    for (size_t row = first; row < end; row++) {
-        const float *x = attn_item(&c->in[0], item) + row * n;
-        float *values = attn_item(&c->out[0], item) + row * p->k;
-        int32_t *indices = p->outputs == 2 ? attn_item_i32(&c->out[1], item) + row * p->k
-                                           : attn_worker_scratch(c, worker);
-        size_t have = 0;
-        for (size_t i = 0; i < n; i++) {
-            if (have == p->k && !before(x[i], values[have - 1])) continue;
-            size_t at = have < p->k ? have++ : have - 1;
-            for (; at > 0 && before(x[i], values[at - 1]); at--) {
-                values[at] = values[at - 1];
-                indices[at] = indices[at - 1];
-            }
-            values[at] = x[i];
-            indices[at] = (int32_t)i;
+    const attn_shape *x = &c->in[0].shape;
+    int axis = attn_axis(p->axis, x->rank);
+    size_t n = x->dim[axis], k = c->out[0].shape.dim[axis], step = attn_span(x, axis + 1, x->rank);
+    int32_t *found = attn_worker_scratch(c, worker);
+    for (size_t i = first; i < end; i++) {
+        size_t outer = i / step, inner = i % step, to = outer * k * step + inner;
+        series r = {attn_item(&c->in[0], item) + outer * n * step + inner, step,
+                    x->dtype == ATTN_I32, p->smallest};
+        find_top(&r, n, k, found);
+        for (size_t j = 0; j < k; j++) {
+            memcpy(attn_item(&c->out[0], item) + to + j * step, r.x + (size_t)found[j] * step, 4);
+            if (p->outputs == 2) attn_item_i32(&c->out[1], item)[to + j * step] = found[j];
         }
     }
 }
 
 static void top_k_run(const attn_run_context *c, const void *params)
 {
-    size_t n = attn_last(&c->in[0].shape);
-    attn_each_rows(c, params, attn_rows(&c->in[0]), attn_grain(n), top_k_task);
+    const top_k_params *p = params;
+    const attn_shape *x = &c->in[0].shape;
+    size_t n = x->dim[attn_axis(p->axis, x->rank)];
+    attn_each_rows(c, params, c->in[0].count / n, attn_grain(n), top_k_task);
 }
 
 const attn_layer attn_layer_top_k = {"top_k",     ATTN_STEP_HEAD, 0,        sizeof(top_k_params),

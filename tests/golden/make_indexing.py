@@ -220,6 +220,92 @@ for how in HOW:
                  [each(lambda x, n, v: scatter_nd(x, n, v, how), z, index, u)], attributes)
 base = f32(4, 3)
 
+# ---- triangles, blocks, sequences -----------------------------------------------------------------------------------
+z = f32(2, 2, 4, 5)
+for k in (0, 1, -2, 9, -9):
+    case("trilu", {"x": z}, [np.triu(z, k)], {"k": k})
+    case("trilu", {"x": z, "k": known(k)}, [np.tril(z, k)], {"k_from": "k", "upper": False})
+for k in (0, 2, -1, 7, -7):
+    flat = f32(2, 3, 5)
+    case("eye_like", {"x": flat}, [np.eye(3, 5, k, dtype=np.float32)], {"k": k})
+    case("eye_like", {"x": flat}, [np.eye(3, 5, k, dtype=np.int32)], {"k": k, "dtype": "i32"})
+z = f32(2, 3, 12, 3, 2)
+dcr = z.reshape(2, 3, 2, 2, 3, 3, 2).transpose(0, 1, 4, 5, 2, 6, 3).reshape(2, 3, 3, 6, 4)
+crd = torch.pixel_shuffle(torch.from_numpy(z), 2).numpy()
+for attributes, y in (({"mode": "dcr"}, dcr), ({}, dcr), ({"mode": "crd"}, crd)):
+    case("depth_to_space", {"x": z}, [y], {"block": 2} | attributes)
+    case("space_to_depth", {"x": y}, [z], {"block": 2} | attributes)
+case("space_to_depth", {"x": z[:, 0]}, [z[:, 0]], {"block": 1})
+
+
+def reverse(x, lengths, axis, batch):
+    y = x.copy()
+    for b, n in enumerate(lengths):
+        at = [slice(None)] * x.ndim
+        at[batch], at[axis] = b, slice(0, n)
+        y[tuple(at)] = np.flip(x[tuple(at)], axis - (batch < axis))
+    return y
+
+
+z = f32(2, 4, 3, 5, 2)
+for axis, batch in ((0, 1), (1, 0), (2, 0), (3, 2), (0, 3)):
+    lengths = i32(0, z.shape[1 + axis] + 1, 2, z.shape[1 + batch])
+    case("reverse_sequence", {"x": z, "n": lengths}, [each(lambda x, n: reverse(x, n, axis, batch), z, lengths)],
+         {"axis": axis, "batch_axis": batch - 4 if batch == 2 else batch})
+
+# ---- one_hot, top_k -------------------------------------------------------------------------------------------------
+index = i32(-6, 7, 2, 3, 4)
+hot = (index % 5)[..., None] == np.arange(5)
+hot &= ((index >= -5) & (index < 5))[..., None]
+for axis in (-1, 0, 1, -2):
+    for values in (f32(2), i32(-9, 9, 2)):
+        y = np.moveaxis(np.where(hot, values[1], values[0]), -1, axis % 3 + 1)
+        case("one_hot", {"i": index, "d": known(5), "v": Same(values)}, [y], {"axis": axis})
+
+z = np.round(f32(2, 6, 9, 4) * 2) / 2
+z[0, 0, 0, 0] = -0.0
+for x in (z, (z * 2).astype(np.int32)):
+    for axis in (0, 1, 2, -1):
+        for k in (1, 3, x.shape[1:][axis]):
+            for largest in (True, False):
+                order = np.argsort(-x if largest else x, axis % 3 + 1, kind="stable")
+                order = np.take(order, range(k), axis % 3 + 1).astype(np.int32)
+                y = np.take_along_axis(x, order, axis % 3 + 1)
+                if k == 3:
+                    case("top_k", {"x": x, "k": known(3)}, [y, order], {"axis": axis, "k_from": "k", "largest": largest})
+                else:
+                    case("top_k", {"x": x}, [y, order], {"axis": axis, "k": k, "largest": largest, "sorted": False})
+gap = np.array([[1, np.nan, -np.inf, np.nan, np.inf, 2]], np.float32)
+case("top_k", {"x": gap}, [gap[:, [4, 5, 0, 2, 1]], i([4, 5, 0, 2, 1])], {"k": 5})
+case("top_k", {"x": gap}, [gap[:, [2, 0, 5, 4, 1, 3]], i([2, 0, 5, 4, 1, 3])], {"k": 6, "largest": False})
+
+# ---- what depends on data -------------------------------------------------------------------------------------------
+for x in (i32(0, 2, 3, 4, 2), i32(0, 3, 7), i(5), np.array(3, np.int32), (f32(4, 3) > 0) * f32(4, 3)):
+    case("non_zero", {"x": Same(x, True)}, [np.stack(np.nonzero(np.atleast_1d(x))).astype(np.int32)])
+z = f32(2, 3, 4, 2)
+for axis, condition in ((0, (0, 1, 1)), (1, (1, 0, 7)), (-1, (0, -1)), (1, (1, 0, 0, 1, 1, 1))):
+    y = z.take([k for k, c in enumerate(condition[:z.shape[1:][axis]]) if c], axis % 3 + 1)
+    case("compress", {"x": z, "c": known(*condition)}, [y], {"axis": axis})
+case("compress", {"x": z, "c": known(0, 1, 0, 0, 1)}, [z.reshape(2, -1)[:, [1, 4]]])
+
+
+def unique(x, axis, ordered):
+    y, first, inverse, counts = np.unique(x, True, True, True, axis=axis)
+    inverse = inverse.reshape(-1)
+    if not ordered:
+        order = np.argsort(first)
+        y, first, counts = np.take(y, order, axis or 0), first[order], counts[order]
+        inverse = np.argsort(order)[inverse]
+    return [y, *(v.astype(np.int32) for v in (first, inverse, counts))]
+
+
+for x in (i32(0, 4, 3, 5), i32(0, 2, 4, 2, 3), np.round(f32(30)), np.array([np.nan, 1, np.nan, -1, 1, 0], np.float32), i(4)):
+    for axis in (None, *range(x.ndim)):
+        for ordered in (True, False):
+            attributes = ({} if axis is None else {"axis": axis}) | ({} if ordered else {"sorted": False})
+            case("unique", {"x": Same(x, True)}, unique(x, axis, ordered), attributes)
+case("unique", {"x": known(3, 1, 3)}, [i(1, 3)])
+
 # ---- parameter ------------------------------------------------------------------------------------------------------
 big = np.array([2**31 - 1, -2**31, 16777217, 2**40, -2**40], np.int64)
 clamped = np.clip(big, -2**31, 2**31 - 1).astype(np.int32)
@@ -287,6 +373,24 @@ refuse({"layer": "scatter_nd", "reduction": "sum"}, "expected one of: none, add,
 refuse({"layer": "scatter_nd"}, "the updates are [2, 3], expected [2, 3, 4]", more={"i": ((2, 1), "i32"), "u": ((2, 3), "f32")})
 refuse({"layer": "scatter_nd"}, "f32", more={"i": ((2, 1), "i32"), "u": ((2, 3, 4), "i32")})
 refuse({"layer": "scatter_elements"}, "the updates are [1, 1, 2], expected [1, 1, 1]", more={"i": ((1, 1, 1), "i32"), "u": ((1, 1, 2), "f32")})
+
+refuse({"layer": "trilu"}, "[5]", "rank 2", shape=(5,))
+refuse({"layer": "trilu", "k": [1, 2]}, '"k" has 2 numbers, expected at most 1')
+refuse({"layer": "eye_like"}, "rank 2")
+refuse({"layer": "depth_to_space", "block": 2}, "input [2, 3, 4] does not divide into blocks of 2")
+refuse({"layer": "space_to_depth", "block": 2}, "input [2, 3, 4] does not divide into blocks of 2")
+refuse({"layer": "space_to_depth", "block": 0}, '"block"')
+refuse({"layer": "depth_to_space"}, '"block" is missing')
+refuse({"layer": "reverse_sequence"}, "5 lengths for axes 0 and 1", more=INDEX)
+refuse({"layer": "reverse_sequence", "batch_axis": 0}, "5 lengths for axes 0 and 0", more=INDEX)
+refuse({"layer": "one_hot"}, "(the depth)", "must be known", dtype="i32", more={"d": ((1,), "i32"), "v": ((2,), "f32")})
+refuse({"layer": "one_hot"}, "i32", more={"d": ((1,), "i32"), "v": ((2,), "f32")})
+refuse({"layer": "top_k", "axis": 3, "k": 1}, "axis 3")
+refuse({"layer": "top_k", "axis": 1, "k": 4}, '"k" is 4, but input [2, 3, 4] has rows of 3')
+refuse({"layer": "top_k", "in": "x", "k_from": "i"}, "(k)", "must be known", more={"i": ((1,), "i32")})
+refuse({"layer": "non_zero"}, "(what is not zero) is computed from data, but must be known")
+refuse({"layer": "compress"}, "(what is not zero)", more=INDEX)
+refuse({"layer": "unique"}, "(what is unique)")
 
 for name, items in (("indexing", cases), ("indexing_errors", errors)):
     text = "[\n" + ",\n".join(json.dumps(item) for item in items) + "\n]\n"

@@ -238,7 +238,7 @@ static void wrong_positions_are_refused(void **state)
 static void wrong_indexing_is_refused(void **state)
 {
     (void)state;
-    check_errors("tests/golden/indexing_errors.json", 45);
+    check_errors("tests/golden/indexing_errors.json", 65);
 }
 
 static void wrong_windows_are_refused(void **state)
