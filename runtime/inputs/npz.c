@@ -123,9 +123,12 @@ static attn_status unpack(const archive *a, const entry *e, const void **data, s
     }
     /* Deflate makes at most 1032 bytes of one. */
     if (e->bytes / 1032 > e->packed) return bad_entry(a, e->name, "has a size that cannot be");
+    /* The decoder wants bytes behind the end, as the checksum of a zlib stream is: something
+     * follows in every archive. */
+    size_t left = a->size - e->local - from, more = left - e->packed < 8 ? left - e->packed : 8;
     void *fresh;
     ATTN_TRY(attn_alloc(a->memory, e->bytes, a->file, &fresh, a->err));
-    if (!attn_inflate(*data, e->packed, fresh, e->bytes)) {
+    if (!attn_inflate(*data, e->packed + more, fresh, e->bytes)) {
         attn_release(a->memory, fresh, e->bytes);
         return bad_entry(a, e->name, "cannot be unpacked");
     }

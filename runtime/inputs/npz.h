@@ -13,7 +13,8 @@ attn_status attn_npz_open(attn_weights *w, const char *path, attn_memory *memory
 /* By the end of its name. */
 bool attn_is_npz(const char *path);
 
-/* data[0..size) of a zlib stream without its header into exactly to[0..room) (image_stb.c). */
+/* The deflated data[0..size), behind whose end some bytes more may stand, into exactly to[0..room)
+ * (image_stb.c). */
 bool attn_inflate(const void *data, size_t size, void *to, size_t room);
 
 #endif
