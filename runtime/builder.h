@@ -4,6 +4,7 @@
 #define ATTN_BUILDER_H
 
 #include "layers/reader.h"
+#include "runtime/base/names.h"
 #include "runtime/graph.h"
 
 enum { ATTN_NAME_BUCKETS = 1024, ATTN_MAX_NAME = 512 };
@@ -18,6 +19,7 @@ typedef struct attn_builder {
     size_t work;        /* of expressions */
     size_t items;       /* entries of "graph" read so far, repetitions counted */
     size_t node_room, value_room;
+    attn_names node_names; /* of the layers so far */
     /* What the names mean now. */
     struct attn_binding {
         const char *name;

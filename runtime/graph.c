@@ -276,7 +276,12 @@ static attn_status check_top(attn_builder *b)
 attn_status attn_graph_build(attn_graph *graph, const attn_graph_source *source, attn_arena *arena,
                              attn_error *err)
 {
-    attn_builder b = {.source = source, .graph = graph, .arena = arena, .err = err, .prefix = ""};
+    attn_builder b = {.source = source,
+                      .graph = graph,
+                      .arena = arena,
+                      .err = err,
+                      .prefix = "",
+                      .node_names = {.arena = arena}};
     b.scope = (attn_scope){.config_name = source->config_name,
                            .config = source->config,
                            .has = attn_builder_has,

@@ -113,13 +113,6 @@ static attn_status read_names(attn_builder *b, const char *place, const cJSON *n
     return ATTN_OK;
 }
 
-static bool name_taken(const attn_graph *g, const char *name)
-{
-    for (size_t i = 0; i < g->nodes; i++)
-        if (strcmp(g->node[i].name, name) == 0) return true;
-    return false;
-}
-
 /* "name", or the weight's name, or the layer's; the groups' prefix in front; made unique. */
 static attn_status name_node(attn_builder *b, const cJSON *json, const char **out)
 {
@@ -135,14 +128,14 @@ static attn_status name_node(attn_builder *b, const cJSON *json, const char **ou
         return attn_builder_fail(b, b->node->place, "\"%s\": %s", chosen->string, inner.text);
     const char *full = attn_arena_printf(b->arena, b->err, "%s%s", b->prefix, base);
     /* A few tries with small numbers, then the node's own: linear for hostile names too. */
-    for (size_t i = 2; full && i < 10 && name_taken(b->graph, full); i++)
+    for (size_t i = 2; full && i < 10 && attn_names_get(&b->node_names, full); i++)
         full = attn_arena_printf(b->arena, b->err, "%s%s#%zu", b->prefix, base,
                                  i < 9 ? i : b->graph->nodes + 9);
     if (!full) return ATTN_NO_MEMORY;
-    if (name_taken(b->graph, full))
+    if (attn_names_get(&b->node_names, full))
         return attn_builder_fail(b, b->node->place, "the name \"%.100s\" is taken", full);
     *out = full;
-    return ATTN_OK;
+    return attn_names_set(&b->node_names, full, b->node, b->err) ? ATTN_OK : ATTN_NO_MEMORY;
 }
 
 static attn_status take_attributes(attn_builder *b, const cJSON *json, attn_reader *reader)

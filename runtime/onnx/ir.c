@@ -1,7 +1,7 @@
 /* Values and nodes, and how they are put together anew. */
 #include "runtime/onnx/ir.h"
 
-#include "runtime/onnx/names.h"
+#include "runtime/base/names.h"
 
 #include <stdio.h>
 #include <string.h>

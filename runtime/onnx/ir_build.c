@@ -1,7 +1,7 @@
 /* From the records of a file to the importer's graph. */
 #include "runtime/onnx/ir_build.h"
 
-#include "runtime/onnx/names.h"
+#include "runtime/base/names.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Which inputs of a description a plan must know the elements of: those from which shapes are
  * computed, through other layers. */
+#include "runtime/base/names.h"
 #include "runtime/onnx/import.h"
-#include "runtime/onnx/names.h"
 
 #include <string.h>
 

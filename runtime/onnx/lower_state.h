@@ -3,8 +3,8 @@
 #define ATTN_ONNX_LOWER_STATE_H
 
 #include "layers/layer.h"
+#include "runtime/base/names.h"
 #include "runtime/onnx/lower.h"
-#include "runtime/onnx/names.h"
 
 struct attn_lower {
     attn_ir *ir;

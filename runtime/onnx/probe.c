@@ -2,8 +2,8 @@
  * plan says of a value is what is known of it. */
 #include "runtime/onnx/probe.h"
 
+#include "runtime/base/names.h"
 #include "runtime/onnx/import.h"
-#include "runtime/onnx/names.h"
 #include "runtime/weights/params.h"
 
 #include <stdio.h>

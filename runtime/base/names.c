@@ -1,4 +1,4 @@
-#include "runtime/onnx/names.h"
+#include "runtime/base/names.h"
 
 #include "runtime/base/hash.h"
 

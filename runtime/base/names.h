@@ -1,6 +1,6 @@
 /* A table from names to records, in an arena. */
-#ifndef ATTN_ONNX_NAMES_H
-#define ATTN_ONNX_NAMES_H
+#ifndef ATTN_BASE_NAMES_H
+#define ATTN_BASE_NAMES_H
 
 #include "runtime/base/memory.h"
 
