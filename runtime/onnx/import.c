@@ -28,6 +28,7 @@ static attn_status import(attn_weights *w, const char *path, attn_onnx_model *mo
     attn_lowered lowered;
     ATTN_TRY(attn_onnx_open(model, path, arena, err));
     ATTN_TRY(attn_ir_build(&ir, model, arena, err));
+    ATTN_TRY(attn_ir_unroll(&ir));
     ATTN_TRY(attn_lowering_check(&ir, err));
     ATTN_TRY(attn_lower_graph(&ir, &w->arena, &lowered, err));
     *root = lowered.root;

@@ -39,9 +39,10 @@ struct attn_ir_value {
     attn_ir_node *producer;           /* NULL: an input or a constant */
     size_t slot;                      /* producer->out[slot] is the value */
     size_t uses, use_room;
-    attn_ir_use *use; /* a node that reads it twice stands here twice */
-    size_t results;   /* how many results of bodies it is: not to be taken away then */
-    bool is_input;    /* of the model (or of a body) */
+    attn_ir_use *use;    /* a node that reads it twice stands here twice */
+    size_t results;      /* how many results of bodies it is: not to be taken away then */
+    bool is_input;       /* of the model (or of a body) */
+    attn_ir_value *copy; /* while the body it is in is copied: what it is there; otherwise NULL */
     /* After attn_ir_probe; of inputs always. */
     bool shaped;
     int rank;
@@ -155,6 +156,11 @@ void attn_ir_set_float(attn_ir *ir, attn_ir_node *node, const char *name, float 
 void attn_ir_set_text(attn_ir *ir, attn_ir_node *node, const char *name, const char *value);
 void attn_ir_set_ints(attn_ir *ir, attn_ir_node *node, const char *name, const int64_t *values,
                       size_t count);
+
+/* Bodies that run a known number of times become plain nodes (unroll.c): an If whose condition is
+ * known, a Loop, a Scan. What is known: constants, and what a probe has found; the graph in front
+ * of a Loop or a Scan is probed for it. What cannot be unrolled stays. */
+attn_status attn_ir_unroll(attn_ir *ir);
 
 /* ---- attributes ---------------------------------------------------------------------------- */
 

@@ -1,4 +1,5 @@
-/* If: both branches, of which a plan takes one; the other costs nothing. */
+/* If: both branches, of which a plan takes one; the other costs nothing. Loop and Scan are unrolled
+ * before (unroll.c): those that are left cannot be. */
 #include "runtime/onnx/lower_state.h"
 
 static attn_status lower_if(attn_lower *l, const attn_ir_node *node)
@@ -19,7 +20,14 @@ static attn_status lower_if(attn_lower *l, const attn_ir_node *node)
     return ATTN_OK;
 }
 
+static attn_status lower_rounds(attn_lower *l, const attn_ir_node *node)
+{
+    return attn_lower_fail(l, node, "how often it runs is not known when the file is read");
+}
+
 const attn_lowering attn_lowerings_control[] = {
     {"If", "", lower_if, NULL},
+    {"Loop", "", lower_rounds, NULL},
+    {"Scan", "", lower_rounds, NULL},
     {NULL, NULL, NULL, NULL},
 };
