@@ -1,7 +1,8 @@
-/* The same bits everywhere: every case of tests/golden/{layers,attention,relative,indexing}.json
- * gives the same bytes in every instruction set of this machine, on 1 to 4 threads, and item by
- * item as in a batch; with f32, bf16, f16, int8 and int4 matrices. One hash over all cases of a
- * file is that of every other machine, too.
+/* The same bits everywhere: every case of
+ * tests/golden/{layers,attention,relative,indexing,elementwise}.json gives the same bytes in every
+ * instruction set of this machine, on 1 to 4 threads, and item by item as in a batch; with f32,
+ * bf16, f16, int8 and int4 matrices. One hash over all cases of a file is that of every other
+ * machine, too.
  *
  * `test_bits --print` gives a hash for each case, made at the scalar level, and those of all cases,
  * the lines of tests/golden/layers_bits.txt. They were made when test_golden, which compares the
@@ -29,7 +30,8 @@ static const struct {
 
 enum { PRECISIONS = sizeof precisions / sizeof *precisions };
 
-static const char *const families[] = {"layers", "attention", "relative", "indexing", "windows"};
+static const char *const families[] = {"layers",   "attention", "relative",
+                                       "indexing", "windows",   "elementwise"};
 
 enum { FAMILIES = sizeof families / sizeof *families };
 

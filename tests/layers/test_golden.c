@@ -1,6 +1,6 @@
-/* Every case of tests/golden/{layers,attention,relative,indexing}.json, run as a model, against the
- * reference's results; every case of *_errors.json refused with its message. The files are made by
- * tests/golden/make_*.py from PyTorch and NumPy in float64. */
+/* Every case of tests/golden/{layers,attention,relative,indexing,elementwise}.json, run as a model,
+ * against the reference's results; every case of *_errors.json refused with its message. The files
+ * are made by tests/golden/make_*.py from PyTorch and NumPy in float64. */
 #define _XOPEN_SOURCE 700
 
 #include "tests/layers/case_folder.h"
@@ -151,6 +151,12 @@ static void windows_match_the_reference(void **state)
     check_file("windows");
 }
 
+static void elements_match_the_reference(void **state)
+{
+    (void)state;
+    check_file("elementwise");
+}
+
 static void attention_matches_the_reference(void **state)
 {
     (void)state;
@@ -247,6 +253,12 @@ static void wrong_windows_are_refused(void **state)
     check_errors("tests/golden/windows_errors.json", 12);
 }
 
+static void wrong_elements_are_refused(void **state)
+{
+    (void)state;
+    check_errors("tests/golden/elementwise_errors.json", 55);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,15 +266,14 @@ int main(void)
         cmocka_unit_test(attention_matches_the_reference),
         cmocka_unit_test(positions_match_the_reference),
         cmocka_unit_test(indexing_matches_the_reference),
+        cmocka_unit_test(elements_match_the_reference),
         cmocka_unit_test(wrong_layers_are_refused),
         cmocka_unit_test(wrong_attention_is_refused),
         cmocka_unit_test(wrong_positions_are_refused),
         cmocka_unit_test(wrong_indexing_is_refused),
         cmocka_unit_test(windows_match_the_reference),
-        cmocka_unit_test(wrong_layers_are_refused),
-        cmocka_unit_test(wrong_attention_is_refused),
-        cmocka_unit_test(wrong_positions_are_refused),
         cmocka_unit_test(wrong_windows_are_refused),
+        cmocka_unit_test(wrong_elements_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
