@@ -1,9 +1,8 @@
 /* depth_to_space, space_to_depth: channels become blocks of b x b places, and back; f32 or i32.
  *   depth_to_space: x [..., C, H, W] -> y [..., C / b^2, H b, W b]
  *   space_to_depth: x [..., C, H b, W b] -> y [..., C b^2, H, W]
- * "dcr": the channel is (row of the block, column of it, channel of the other side); "crd":
- * (channel of the other side, row, column), as in pixel_shuffle. As ONNX's operators of these
- * names. */
+ * The many channels are, by "mode", dcr: (row of the block, column of it, channel of the few); crd:
+ * (channel of the few, row, column), as in pixel_shuffle. As ONNX's operators of these names. */
 #include "layers/array/indexing.h"
 
 typedef struct depth_params {

@@ -1,9 +1,12 @@
-/* gather, gather_elements, gather_nd: elements of x by their number, f32 or i32. Indices are i32;
+/* gather, gather_elements, gather_nd: elements of x by their number, f32 or i32. Indices i are i32;
  * negative ones count from the end, those beyond an end take the nearest.
- *   gather:          x [a..., n, b...], i [c...] -> y[a..., c..., b...] = x[a..., i[c...], b...]
- *   gather_elements: x [..., n, ...], i [..., m, ...] -> y[..., j, ...] = x[..., i[..., j, ...],
- * ...] gather_nd:       x [a..., n..., b...], i [a..., c..., k] -> y[a..., c..., b...] = x[a...,
- * i[a..., c..., 0], ..., i[a..., c..., k - 1], b...] As ONNX's operators of these names. */
+ *   gather:          x [a..., n, b...], i [c...] -> y [a..., c..., b...]:
+ *                    x[a..., i[c...], b...]
+ *   gather_elements: x [..., n, ...], i [..., m, ...] -> y as i:
+ *                    x[..., i[..., j, ...], ...]
+ *   gather_nd:       x [a..., n..., b...], i [a..., c..., k] -> y [a..., c..., b...]:
+ *                    x[a..., i[a..., c..., 0], ..., i[a..., c..., k - 1], b...]
+ * As ONNX's operators of these names. */
 #include "layers/array/indexing.h"
 
 typedef struct gather_params {

@@ -1,7 +1,8 @@
 /* non_zero, compress: what is not zero. How much that is must be known before a run.
  *   non_zero: x, f32 or i32, known -> i32 [rank, n]: column j has the indices of the j-th element
- * of x that is not zero, in C order compress: x, condition i32 [m], known -> the slices of x along
- * "axis", or without it the elements, where condition is not 0 */
+ *             of x that is not zero, in C order
+ *   compress: x, condition i32 [m], known -> the slices of x along "axis", or without it the
+ *             elements, where the condition is not 0 */
 #include "layers/array/indexing.h"
 
 typedef struct compress_params {

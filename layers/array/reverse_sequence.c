@@ -1,6 +1,6 @@
 /* reverse_sequence: the first lengths[b] places along "axis" in the opposite order, b being the
- * place along "batch_axis". x: f32 or i32; lengths: i32 [size of batch_axis], cut to what x has; y:
- * as x. */
+ * place along "batch_axis".
+ *   x: f32 or i32; lengths: i32 [size of batch_axis], cut to what x has; y: as x */
 #include "layers/array/indexing.h"
 
 typedef struct reverse_params {

@@ -1,8 +1,9 @@
-/* scatter_elements, scatter_nd: x with some of its elements replaced, or combined with updates u by
- * "reduction"; f32 or i32. Indices as in gather.c; updates are taken in C order, one after another.
- *   scatter_elements: x [..., n, ...], i and u [..., m, ...]: y[..., i[..., j, ...], ...] = u[...,
- * j, ...] scatter_nd:       x [n..., b...], i [c..., k], u [c..., b...]: y[i[c..., 0], ..., b...] =
- * u[c..., b...] As ONNX's operators of these names. Sums of i32 wrap. */
+/* scatter_elements, scatter_nd: x with some of its elements replaced by updates u, or combined with
+ * them by "reduction"; f32 or i32. Indices i as in gather.c; updates are taken in C order, one
+ * after another. Sums of i32 wrap. scatter_elements: x [..., n, ...], i and u [..., m, ...]: y[...,
+ * i[..., j, ...], ...] = u[..., j, ...] scatter_nd:       x [n..., b...], i [c..., k], u [c...,
+ * b...]: y[i[c..., 0], ..., i[c..., k - 1], b...] = u[c..., b...] As ONNX's operators of these
+ * names. */
 #include "layers/array/indexing.h"
 
 typedef enum reduction { SET, ADD, MUL, MAX, MIN } reduction;

@@ -1,8 +1,8 @@
-/* unique: the different slices of x along "axis", or without it the different elements; x: f32 or
- * i32, known before a run. Outputs, the last three i32 and optional: y; for each of its slices the
- * place of the first in x; for each slice of x its place in y; how often each is there In ascending
- * order if "sorted" (element by element in C order), else as they first appear. All NaNs are one,
- * and the largest. */
+/* unique: the different slices of x along "axis", or without it the different elements.
+ *   x: f32 or i32, known before a run; outputs, the last three i32 and optional:
+ *   y; of each of its slices, where the first is in x; of each slice of x, its place in y; how
+ * often each is there In ascending order if "sorted" (element by element in C order), else as they
+ * first appear. All NaNs are one, and the largest. */
 #include "layers/array/indexing.h"
 
 enum { MOST_COMPARISONS = 1 << 26 };

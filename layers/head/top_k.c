@@ -1,7 +1,7 @@
-/* top_k: the largest elements of each row.
- *   top_k:  x [..., n, ...], f32 or i32 -> values [..., k, ...], the largest (or smallest) along
- * "axis", and indices i32 if a second output is named argmax: x [..., n] -> index [...] i32 Largest
- * (smallest) first; equal ones by index; NaN after everything else. */
+/* top_k: the largest elements of each row, or the smallest.
+ *   x [..., n, ...], f32 or i32 -> values [..., k, ...] along "axis", and i32 indices if a second
+ *   output is named
+ * Largest (smallest) first; equal ones by index; NaN after everything else. */
 #include "layers/array/indexing.h"
 
 typedef struct top_k_params {
