@@ -2,8 +2,9 @@
  *   x, y: [outer..., C, inner...]; weight, bias, running_mean, running_var: [C]; y may be x
  *   batch_norm: scale = weight / sqrt(running_var + eps), shift = bias - running_mean * scale
  *               (Ioffe & Szegedy 2015, alg. 2)
- *   group_norm: x [C, ...] is normalised over groups of C / groups channels as layer_norm does,
- *               then multiplied by weight and added to bias (Wu & He 2018, eq. 1-2) */
+ *   group_norm: x is normalised over groups of C / groups channels as layer_norm does, then
+ *               multiplied by weight and added to bias (Wu & He 2018, eq. 1-2); groups of 0: each
+ *               channel alone (instance normalisation, Ulyanov et al. 2016) */
 #include "layers/support.h"
 
 #include <math.h>
@@ -42,7 +43,8 @@ static attn_status group_norm_parse(attn_reader *r, void *params)
     ATTN_TRY(attn_need_inputs(r, 1, 1, NULL));
     ATTN_TRY(attn_need_outputs(r, 1, 1, NULL));
     ATTN_TRY(attn_need_float(r, "eps", 0, 1, &p->eps));
-    ATTN_TRY(attn_need_size(r, "groups", 1, (size_t)1 << 32, &p->groups));
+    ATTN_TRY(attn_need_size(r, "groups", 0, (size_t)1 << 32, &p->groups));
+    ATTN_TRY(attn_read_int(r, "channel_axis", -ATTN_MAX_RANK, ATTN_MAX_RANK - 1, &p->axis));
     ATTN_TRY(attn_read_bool(r, "affine", &affine));
     if (!affine) return ATTN_OK;
     ATTN_TRY(attn_need_weight(r, "weight", ".weight", 1, &p->weight));
@@ -74,10 +76,13 @@ static attn_status batch_norm_infer(attn_infer *c, const void *params)
 static attn_status group_norm_infer(attn_infer *c, const void *params)
 {
     const channel_norm_params *p = params;
+    int axis;
     ATTN_TRY(attn_want_filled(c, 0, ATTN_F32, 1, ATTN_MAX_RANK));
-    ATTN_TRY(want_channels(c, c->in[0].dim[0], &p->weight));
-    if (c->in[0].dim[0] % p->groups != 0)
-        return attn_infer_fail(c, "%zu channels do not divide into %zu groups", c->in[0].dim[0],
+    ATTN_TRY(attn_want_axis(c, 0, p->axis, &axis));
+    size_t channels = c->in[0].dim[axis];
+    ATTN_TRY(want_channels(c, channels, &p->weight));
+    if (p->groups && channels % p->groups != 0)
+        return attn_infer_fail(c, "%zu channels do not divide into %zu groups", channels,
                                p->groups);
     c->out[0] = c->in[0];
     c->flops = 4 * (double)attn_span(&c->in[0], 0, c->in[0].rank);
@@ -121,20 +126,23 @@ static void batch_norm_run(const attn_run_context *c, const void *params)
     attn_each_rows(c, params, rows, attn_grain(inner > 1 ? inner : channels), batch_norm_task);
 }
 
+/* Groups [first, end) of all those of an item. */
 static void group_norm_task(const attn_run_context *c, const void *params, size_t item,
                             size_t first, size_t end, size_t worker)
 {
     (void)worker;
     const channel_norm_params *p = params;
-    size_t channels = c->in[0].shape.dim[0], inner = c->in[0].count / channels;
-    size_t group = channels / p->groups;
+    const attn_shape *s = &c->in[0].shape;
+    int axis = (int)(p->axis < 0 ? p->axis + s->rank : p->axis);
+    size_t channels = s->dim[axis], inner = attn_span(s, axis + 1, s->rank);
+    size_t groups = p->groups ? p->groups : channels, group = channels / groups;
     const float zero = 0;
     for (size_t i = first; i < end; i++) {
         const float *x = attn_item(&c->in[0], item) + i * group * inner;
         float *y = attn_item(&c->out[0], item) + i * group * inner;
         c->kernels->layer_norm(y, x, NULL, NULL, group * inner, p->eps);
         for (size_t j = 0; p->weight.source && j < group; j++) {
-            size_t channel = i * group + j;
+            size_t channel = i % groups * group + j;
             const float *bias = p->bias.source ? p->bias.data + channel : &zero;
             c->kernels->fma(y + j * inner, y + j * inner, 1, p->weight.data + channel, 0, bias, 0,
                             inner);
@@ -145,8 +153,10 @@ static void group_norm_task(const attn_run_context *c, const void *params, size_
 static void group_norm_run(const attn_run_context *c, const void *params)
 {
     const channel_norm_params *p = params;
-    size_t each = c->in[0].count / p->groups;
-    attn_each_rows(c, params, p->groups, attn_grain(4 * each), group_norm_task);
+    const attn_shape *s = &c->in[0].shape;
+    int axis = (int)(p->axis < 0 ? p->axis + s->rank : p->axis);
+    size_t groups = attn_span(s, 0, axis) * (p->groups ? p->groups : s->dim[axis]);
+    attn_each_rows(c, params, groups, attn_grain(4 * (c->in[0].count / groups)), group_norm_task);
 }
 
 const attn_layer attn_layer_batch_norm = {
