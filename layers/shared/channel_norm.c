@@ -4,27 +4,46 @@
  *               (Ioffe & Szegedy 2015, alg. 2)
  *   group_norm: x is normalised over groups of C / groups channels as layer_norm does, then
  *               multiplied by weight and added to bias (Wu & He 2018, eq. 1-2); groups of 0: each
- *               channel alone (instance normalisation, Ulyanov et al. 2016) */
+ *               channel alone (instance normalisation, Ulyanov et al. 2016). Its weight and bias
+ *               may have one element for each group, too. */
 #include "layers/support.h"
 
 #include <math.h>
 
 typedef struct channel_norm_params {
     attn_param weight, bias, mean, var;
+    int from[4]; /* operands instead of these, or -1 */
     float eps;
     long axis;
     size_t groups;
 } channel_norm_params;
 
+/* "<name>_from" of the first `count` weights. *found: whether there is one. */
+static attn_status read_operands(attn_reader *r, channel_norm_params *p, int count, bool *found)
+{
+    static const char *const keys[] = {"weight_from", "bias_from", "mean_from", "var_from"};
+    *found = false;
+    for (int i = 0; i < 4; i++) {
+        p->from[i] = -1;
+        if (i < count) ATTN_TRY(attn_read_operand(r, keys[i], &p->from[i]));
+        *found |= p->from[i] >= 0;
+    }
+    return ATTN_OK;
+}
+
 static attn_status batch_norm_parse(attn_reader *r, void *params)
 {
     channel_norm_params *p = params;
-    bool affine = true;
+    bool affine = true, computed;
     p->axis = -3;
     ATTN_TRY(attn_need_inputs(r, 1, 1, NULL));
     ATTN_TRY(attn_need_outputs(r, 1, 1, NULL));
     ATTN_TRY(attn_need_float(r, "eps", 0, 1, &p->eps));
     ATTN_TRY(attn_read_int(r, "axis", -ATTN_MAX_RANK, ATTN_MAX_RANK - 1, &p->axis));
+    ATTN_TRY(read_operands(r, p, 4, &computed));
+    if (computed && (p->from[2] < 0 || p->from[3] < 0))
+        return attn_reader_fail(r, "\"mean_from\" and \"var_from\" are needed");
+    if (computed) return ATTN_OK;
     ATTN_TRY(attn_read_bool(r, "affine", &affine));
     ATTN_TRY(attn_need_weight(r, "weight", ".running_mean", 1, &p->mean));
     ATTN_TRY(attn_need_weight(r, "weight", ".running_var", 1, &p->var));
@@ -39,12 +58,14 @@ static attn_status batch_norm_parse(attn_reader *r, void *params)
 static attn_status group_norm_parse(attn_reader *r, void *params)
 {
     channel_norm_params *p = params;
-    bool affine = true;
+    bool affine = true, computed;
     ATTN_TRY(attn_need_inputs(r, 1, 1, NULL));
     ATTN_TRY(attn_need_outputs(r, 1, 1, NULL));
     ATTN_TRY(attn_need_float(r, "eps", 0, 1, &p->eps));
     ATTN_TRY(attn_need_size(r, "groups", 0, (size_t)1 << 32, &p->groups));
     ATTN_TRY(attn_read_int(r, "channel_axis", -ATTN_MAX_RANK, ATTN_MAX_RANK - 1, &p->axis));
+    ATTN_TRY(read_operands(r, p, 2, &computed));
+    if (computed) return ATTN_OK;
     ATTN_TRY(attn_read_bool(r, "affine", &affine));
     if (!affine) return ATTN_OK;
     ATTN_TRY(attn_need_weight(r, "weight", ".weight", 1, &p->weight));
@@ -61,16 +82,44 @@ static attn_status want_channels(attn_infer *c, size_t channels, const attn_para
                            weight->source->name, weight->dim[0]);
 }
 
+/* The operands instead of weights: `channels` elements, or `other`. */
+static attn_status want_operands(attn_infer *c, const channel_norm_params *p, size_t channels,
+                                 size_t other)
+{
+    for (int i = 0; i < 4; i++) {
+        if (p->from[i] < 0) continue;
+        size_t input = (size_t)p->from[i];
+        ATTN_TRY(attn_want_filled(c, input, ATTN_F32, 1, 1));
+        size_t have = c->in[input].dim[0];
+        if (have != channels && have != other)
+            return attn_infer_fail(c, "input %zu has %zu elements for %zu channels", input, have,
+                                   channels);
+    }
+    return ATTN_OK;
+}
+
+/* Weight i of an item and its elements, or NULL. */
+static const float *get_weight(const attn_run_context *c, const channel_norm_params *p, int i,
+                               size_t item, size_t *count)
+{
+    const attn_param *const params[] = {&p->weight, &p->bias, &p->mean, &p->var};
+    const attn_value *from = p->from[i] < 0 ? NULL : &c->in[p->from[i]];
+    *count = from ? from->count : params[i]->dim[0];
+    return from ? attn_item(from, item) : params[i]->source ? params[i]->data : NULL;
+}
+
 static attn_status batch_norm_infer(attn_infer *c, const void *params)
 {
     const channel_norm_params *p = params;
     int axis;
     ATTN_TRY(attn_want_filled(c, 0, ATTN_F32, 1, ATTN_MAX_RANK));
     ATTN_TRY(attn_want_axis(c, 0, p->axis, &axis));
-    ATTN_TRY(want_channels(c, c->in[0].dim[axis], &p->mean));
+    size_t channels = c->in[0].dim[axis];
+    ATTN_TRY(want_channels(c, channels, &p->mean));
+    ATTN_TRY(want_operands(c, p, channels, channels));
     c->out[0] = c->in[0];
     c->flops = (double)attn_span(&c->in[0], 0, c->in[0].rank);
-    return attn_add_scratch(c, 2 * p->mean.dim[0], sizeof(float), &c->scratch);
+    return attn_add_scratch(c, 2 * channels * c->batch, sizeof(float), &c->scratch);
 }
 
 static attn_status group_norm_infer(attn_infer *c, const void *params)
@@ -80,7 +129,8 @@ static attn_status group_norm_infer(attn_infer *c, const void *params)
     ATTN_TRY(attn_want_filled(c, 0, ATTN_F32, 1, ATTN_MAX_RANK));
     ATTN_TRY(attn_want_axis(c, 0, p->axis, &axis));
     size_t channels = c->in[0].dim[axis];
-    ATTN_TRY(want_channels(c, channels, &p->weight));
+    if (p->weight.dim[0] != p->groups) ATTN_TRY(want_channels(c, channels, &p->weight));
+    ATTN_TRY(want_operands(c, p, channels, p->groups));
     if (p->groups && channels % p->groups != 0)
         return attn_infer_fail(c, "%zu channels do not divide into %zu groups", channels,
                                p->groups);
@@ -99,7 +149,8 @@ static void batch_norm_task(const attn_run_context *c, const void *params, size_
     int axis = (int)(p->axis < 0 ? p->axis + s->rank : p->axis);
     size_t channels = s->dim[axis], inner = attn_span(s, axis + 1, s->rank);
     size_t row = inner > 1 ? inner : channels, step = inner > 1 ? 0 : 1;
-    const float *x = attn_item(&c->in[0], item), *scale = c->scratch;
+    const float *x = attn_item(&c->in[0], item);
+    const float *scale = (const float *)c->scratch + 2 * channels * item;
     float *y = attn_item(&c->out[0], item);
     for (size_t i = first; i < end; i++) {
         size_t channel = inner > 1 ? i % channels : 0;
@@ -114,14 +165,17 @@ static void batch_norm_run(const attn_run_context *c, const void *params)
     const attn_shape *s = &c->in[0].shape;
     int axis = (int)(p->axis < 0 ? p->axis + s->rank : p->axis);
     size_t channels = s->dim[axis], inner = attn_span(s, axis + 1, s->rank);
-    size_t rows = attn_span(s, 0, axis) * (inner > 1 ? channels : 1);
-    float *scale = c->scratch;
-    for (size_t i = 0; i < channels; i++) {
-        double factor = 1 / sqrt((double)p->var.data[i] + (double)p->eps);
-        if (p->weight.source) factor *= (double)p->weight.data[i];
-        scale[i] = (float)factor;
-        scale[channels + i] = (float)((p->bias.source ? (double)p->bias.data[i] : 0) -
-                                      (double)p->mean.data[i] * factor);
+    size_t rows = attn_span(s, 0, axis) * (inner > 1 ? channels : 1), count;
+    for (size_t item = 0; item < c->batch; item++) {
+        float *scale = (float *)c->scratch + 2 * channels * item;
+        const float *w[4];
+        for (int i = 0; i < 4; i++) w[i] = get_weight(c, p, i, item, &count);
+        for (size_t i = 0; i < channels; i++) {
+            double factor = 1 / sqrt((double)w[3][i] + (double)p->eps);
+            if (w[0]) factor *= (double)w[0][i];
+            scale[i] = (float)factor;
+            scale[channels + i] = (float)((w[1] ? (double)w[1][i] : 0) - (double)w[2][i] * factor);
+        }
     }
     attn_each_rows(c, params, rows, attn_grain(inner > 1 ? inner : channels), batch_norm_task);
 }
@@ -137,15 +191,18 @@ static void group_norm_task(const attn_run_context *c, const void *params, size_
     size_t channels = s->dim[axis], inner = attn_span(s, axis + 1, s->rank);
     size_t groups = p->groups ? p->groups : channels, group = channels / groups;
     const float zero = 0;
+    size_t count, biases;
+    const float *weight = get_weight(c, p, 0, item, &count);
+    const float *bias = get_weight(c, p, 1, item, &biases);
     for (size_t i = first; i < end; i++) {
         const float *x = attn_item(&c->in[0], item) + i * group * inner;
         float *y = attn_item(&c->out[0], item) + i * group * inner;
         c->kernels->layer_norm(y, x, NULL, NULL, group * inner, p->eps);
-        for (size_t j = 0; p->weight.source && j < group; j++) {
+        for (size_t j = 0; weight && j < group; j++) {
             size_t channel = i % groups * group + j;
-            const float *bias = p->bias.source ? p->bias.data + channel : &zero;
-            c->kernels->fma(y + j * inner, y + j * inner, 1, p->weight.data + channel, 0, bias, 0,
-                            inner);
+            const float *w = weight + (count == channels ? channel : i % groups);
+            const float *shift = bias ? bias + (biases == channels ? channel : i % groups) : &zero;
+            c->kernels->fma(y + j * inner, y + j * inner, 1, w, 0, shift, 0, inner);
         }
     }
 }

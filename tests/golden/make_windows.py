@@ -180,6 +180,54 @@ refuse({"layer": "pool", "kind": "max", "kernel": [7, 2]}, {"x": [5, 5]}, "windo
 refuse({"layer": "pool", "kind": "mean", "kernel": [2, 2], "out": ["y", "i"]}, {"x": [5, 5]}, '"max" only')
 refuse({"layer": "pool", "kind": "max", "kernel": [2, 2], "padding": [1, 2, 3]}, {"x": [5, 5]}, '"padding" has 3 numbers')
 
+# ---- products ----------------------------------------------------------------------------------
+
+for a, b in [((5,), (5,)), ((5,), (5, 3)), ((4, 5), (5,)), ((2, 3, 4), (4,)), ((4,), (2, 4, 3)), ((2, 3, 7, 5), (5, 9)), ((2, 3, 7, 5), (1, 1, 5, 9)),
+             ((3, 1, 2, 6), (2, 6, 40)), ((2, 1, 6), (6, 70)), ((1, 6), (3, 6, 17)), ((9, 6), (4, 6, 5))]:
+    x, y = rand(*a), rand(*b)
+    case("matmul", {"a": x, "b": y}, {"y": np.matmul(t(x).numpy(), t(y).numpy())})
+    if len(b) > 1:
+        case("matmul", {"a": x, "b": np.ascontiguousarray(y.swapaxes(-1, -2))}, {"y": 0.5 * np.matmul(t(x).numpy(), t(y).numpy())}, transpose_b=True, scale=0.5)
+    x, y = ints(-9, 9, *a), ints(-9, 9, *b)
+    case("matmul", {"a": x, "b": y}, {"y": np.matmul(x, y)})
+x, y = ints(-2**31, 2**31 - 1, 3, 8), ints(-2**31, 2**31 - 1, 5, 8)
+case("matmul", {"a": x, "b": y}, {"y": np.matmul(x, y.T)}, transpose_b=True)
+refuse({"layer": "matmul", "in": ["x", "b"]}, {"x": [4], "b": [5, 4]}, "[4] and [5, 4] do not multiply")
+refuse({"layer": "matmul", "in": ["x", "b"]}, {"x": [3, 4, 5], "b": [2, 5, 4]}, "do not broadcast: 3, 2")
+refuse({"layer": "matmul", "in": ["x", "b"], "scale": 2}, {"x": [4], "b": [4]}, '"scale" is of f32 alone', dtype="i32")
+
+# ---- normalisation -----------------------------------------------------------------------------
+
+x = rand(2, 3, 4, 5)
+for axis in (-3, -2, -1, 0, 1, 2):
+    dims = x.shape[axis:] if axis < 0 else x.shape[axis:]
+    w, b = rand(*dims), rand(int(np.prod(dims)))
+    y = F.layer_norm(t(x), dims, t(w), t(b).reshape(dims), 1e-5)
+    rows = tuple(range(4 - len(dims), 4))
+    mean, var = t(x).mean(rows, keepdim=True), t(x).var(rows, unbiased=False, keepdim=True)
+    name = "n.weight" if axis != -1 else "n.weight"
+    case("layer_norm", {"x": x}, {"y": y, "m": mean, "d": 1 / (var + 1e-5).sqrt()}, {name: w, "n.bias": b}, weight="n", eps=1e-5, axis=axis)
+    case("rms_norm", {"x": x}, {"y": t(x) / ((t(x) ** 2).mean(rows, keepdim=True) + 1e-5).sqrt() * t(w)}, {"n.weight": w}, weight="n", eps=1e-5, axis=axis)
+x, w, b, m, v = rand(2, 6, 4, 5), rand(6), rand(6), rand(6), np.abs(rand(6))
+y = F.batch_norm(t(x), t(m), t(v), t(w), t(b), eps=1e-5)
+case("batch_norm", {"x": x, "w": w, "b": b, "m": m, "v": v}, {"y": y}, eps=1e-5, axis=1, weight_from="w", bias_from="b", mean_from="m", var_from="v")
+case("batch_norm", {"x": x, "m": m, "v": v}, {"y": F.batch_norm(t(x), t(m), t(v), eps=1e-5)}, eps=1e-5, axis=1, mean_from="m", var_from="v")
+case("batch_norm", {"x": x, "m": np.stack([m, m]), "v": np.stack([v, v + 1])},
+     {"y": torch.cat([F.batch_norm(t(x[:1]), t(m), t(v), eps=1e-5), F.batch_norm(t(x[1:]), t(m), t(v + 1), eps=1e-5)])}, batched=("x", "m", "v"),
+     eps=1e-5, axis=0, mean_from="m", var_from="v")
+for groups in (1, 2, 3, 6, 0):
+    y = F.group_norm(t(x), groups or 6, t(w), t(b), 1e-5)
+    case("group_norm", {"x": x}, {"y": y}, {"n.weight": w, "n.bias": b}, weight="n", eps=1e-5, groups=groups, channel_axis=1)
+    case("group_norm", {"x": x, "w": w, "b": b}, {"y": y}, weight_from="w", bias_from="b", eps=1e-5, groups=groups, channel_axis=-3)
+few_w, few_b = rand(3), rand(3)
+y = F.group_norm(t(x), 3, t(few_w.repeat(2)), t(few_b.repeat(2)), 1e-5)
+case("group_norm", {"x": x, "w": few_w, "b": few_b}, {"y": y}, weight_from="w", bias_from="b", eps=1e-5, groups=3, channel_axis=1)
+refuse({"layer": "batch_norm", "eps": 1e-5, "weight_from": "w"}, {"x": [4, 3, 3], "w": [4]}, '"mean_from" and "var_from" are needed')
+refuse({"layer": "batch_norm", "eps": 1e-5, "mean_from": "w", "var_from": "w"}, {"x": [4, 3, 3], "w": [3]}, "3 elements for 4 channels")
+refuse({"layer": "group_norm", "eps": 1e-5, "groups": 2, "weight_from": "w"}, {"x": [4, 3, 3], "w": [3]}, "3 elements for 4 channels")
+refuse({"layer": "group_norm", "eps": 1e-5, "groups": 3, "affine": False}, {"x": [4, 3, 3]}, "4 channels do not divide into 3 groups")
+refuse({"layer": "layer_norm", "eps": 1e-5, "axis": 2, "affine": False}, {"x": [4, 3]}, "axis 2 is none of input 0")
+
 # ---- written -----------------------------------------------------------------------------------
 
 for name, items in (("windows", cases), ("windows_errors", errors)):

@@ -1,0 +1,121 @@
+/* Convolution and pooling. */
+#include "runtime/onnx/lower.h"
+
+#include <string.h>
+
+/* ---- windows ------------------------------------------------------------------------------- */
+
+static void list(attn_lower *l, const attn_ir_node *node, cJSON *layer, const char *attr,
+                 const char *key)
+{
+    size_t count;
+    const int64_t *values = attn_ir_ints(node, attr, &count);
+    if (values && count) attn_lower_int_list(l, layer, key, values, count);
+}
+
+/* "stride", "dilation" and "padding". */
+static attn_status windows(attn_lower *l, const attn_ir_node *node, cJSON *layer)
+{
+    const char *pad = attn_ir_text(node, "auto_pad", "NOTSET");
+    list(l, node, layer, "strides", "stride");
+    list(l, node, layer, "dilations", "dilation");
+    if (strcmp(pad, "VALID") == 0) return ATTN_OK;
+    if (strcmp(pad, "NOTSET") == 0 || !*pad) {
+        list(l, node, layer, "pads", "padding");
+        return ATTN_OK;
+    }
+    if (strcmp(pad, "SAME_UPPER") != 0 && strcmp(pad, "SAME_LOWER") != 0)
+        return attn_lower_fail(l, node, "auto_pad is \"%.40s\"", pad);
+    attn_lower_flag(l, layer, "same_padding", true);
+    if (strcmp(pad, "SAME_LOWER") == 0) attn_lower_flag(l, layer, "same_lower", true);
+    return ATTN_OK;
+}
+
+/* A computed weight or bias by its value's name, a constant one as a tensor. */
+static attn_status weights(attn_lower *l, const attn_ir_node *node, cJSON *layer)
+{
+    attn_ir_value *weight = attn_ir_in(node, 1), *bias = attn_ir_in(node, 2);
+    if (!weight) return attn_lower_fail(l, node, "there is no weight");
+    if (weight->constant)
+        ATTN_TRY(attn_lower_weight(l, node, layer, "weight", weight, ".weight"));
+    else
+        attn_lower_word(l, layer, "weight_from", attn_lower_value(l, weight));
+    if (!bias || bias->constant) return attn_lower_bias(l, node, layer, bias);
+    attn_lower_word(l, layer, "bias_from", attn_lower_value(l, bias));
+    return ATTN_OK;
+}
+
+static attn_status lower_conv(attn_lower *l, const attn_ir_node *node)
+{
+    cJSON *layer = attn_lower_layer(l, node, attn_lower_entry(l)->layer);
+    int64_t groups = attn_ir_int(node, "group", 1);
+    attn_lower_in(l, layer, attn_ir_in(node, 0));
+    attn_lower_out(l, layer, attn_ir_out(node, 0));
+    ATTN_TRY(weights(l, node, layer));
+    if (groups != 1) attn_lower_number(l, layer, "groups", (double)groups);
+    if (strcmp(node->op, "ConvTranspose") == 0) {
+        list(l, node, layer, "output_padding", "output_padding");
+        list(l, node, layer, "output_shape", "output_shape");
+    }
+    return windows(l, node, layer);
+}
+
+/* ---- pooling ------------------------------------------------------------------------------- */
+
+static attn_status lower_pool(attn_lower *l, const attn_ir_node *node)
+{
+    attn_ir_value *in = attn_ir_in(node, 0), *indices = attn_ir_out(node, 1);
+    const char *kind = attn_lower_entry(l)->layer;
+    size_t count;
+    bool integer = in && attn_onnx_is_integer(in->type);
+    if (!in) return attn_lower_fail(l, node, "there is no input");
+    const char *x = attn_lower_value(l, in), *y;
+    if (integer) {
+        cJSON *cast;
+        x = attn_lower_unary(l, node, "cast", x, &cast);
+        attn_lower_word(l, cast, "to", "f32");
+    }
+    cJSON *layer = attn_lower_layer(l, node, "pool");
+    attn_lower_in_name(l, layer, x);
+    y = integer ? attn_lower_temp(l) : NULL;
+    if (integer)
+        attn_lower_out_name(l, layer, y);
+    else
+        attn_lower_out(l, layer, attn_ir_out(node, 0));
+    if (indices) attn_lower_out(l, layer, indices);
+    attn_lower_word(l, layer, "kind", kind);
+    if (strcmp(kind, "lp") == 0)
+        attn_lower_number(l, layer, "p", (double)attn_ir_int(node, "p", 2));
+    if (strncmp(node->op, "Global", 6) == 0) {
+        attn_lower_flag(l, layer, "global", true);
+    } else {
+        if (!attn_ir_ints(node, "kernel_shape", &count) || !count)
+            return attn_lower_fail(l, node, "there is no kernel_shape");
+        list(l, node, layer, "kernel_shape", "kernel");
+        if (!attn_ir_ints(node, "strides", &count)) attn_lower_number(l, layer, "stride", 1);
+        ATTN_TRY(windows(l, node, layer));
+        if (attn_ir_int(node, "ceil_mode", 0)) attn_lower_flag(l, layer, "ceil_mode", true);
+        if (strcmp(kind, "mean") == 0)
+            attn_lower_flag(l, layer, "count_include_pad",
+                            attn_ir_int(node, "count_include_pad", 0) != 0);
+        if (indices && attn_ir_int(node, "storage_order", 0))
+            attn_lower_flag(l, layer, "by_column", true);
+    }
+    if (!integer) return ATTN_OK;
+    layer = attn_lower_layer(l, node, "cast");
+    attn_lower_in_name(l, layer, y);
+    attn_lower_out(l, layer, attn_ir_out(node, 0));
+    attn_lower_word(l, layer, "to", "i32");
+    return ATTN_OK;
+}
+
+const attn_lowering attn_lowerings_windows[] = {
+    {"AveragePool", "", lower_pool, "mean"},
+    {"Conv", "", lower_conv, "conv"},
+    {"GlobalAveragePool", "", lower_pool, "mean"},
+    {"GlobalLpPool", "", lower_pool, "lp"},
+    {"GlobalMaxPool", "", lower_pool, "max"},
+    {"LpPool", "", lower_pool, "lp"},
+    {"MaxPool", "", lower_pool, "max"},
+    {NULL, NULL, NULL, NULL},
+};
