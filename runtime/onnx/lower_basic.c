@@ -24,6 +24,5 @@ const attn_lowering attn_lowerings_basic[] = {
     {"Dropout", "", lower_dropout, NULL},
     {"Identity", "", attn_lower_same, "identity"},
     {"Relu", "", attn_lower_same, "relu"},
-    {"Add", "", attn_lower_same, "add"},
     {NULL, NULL, NULL, NULL},
 };

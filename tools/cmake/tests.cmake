@@ -29,7 +29,7 @@ target_link_libraries(show_onnx PRIVATE attn_static)
 # ninja update_bits: after a change of the arithmetic that is meant to change bits, once test_golden and
 # test_models, which compare with PyTorch, have passed.
 add_custom_target(update_bits
-  COMMAND sh -c "$<TARGET_FILE:test_bits> --print | grep -E '^(layers|attention|relative|indexing|elementwise) ' >tests/golden/layers_bits.txt"
+  COMMAND sh -c "$<TARGET_FILE:test_bits> --print | grep -E '^(layers|attention|relative|indexing|windows|elementwise) ' >tests/golden/layers_bits.txt"
   COMMAND sh -c "$<TARGET_FILE:test_model_bits> --print >tests/golden/models/bits.txt"
   DEPENDS test_bits test_model_bits
   WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}

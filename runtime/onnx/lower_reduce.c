@@ -1,0 +1,185 @@
+/* Reductions, scans, the softmax family, and values that come from shapes and constants. */
+#include "runtime/onnx/lower.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- reductions ---------------------------------------------------------------------------- */
+
+/* "axes" of an attribute (the older way) or an input; an empty list says no more than none. */
+static void add_axes(attn_lower *l, const attn_ir_node *node, cJSON *layer)
+{
+    size_t count;
+    const int64_t *axes = attn_ir_ints(node, "axes", &count);
+    attn_ir_value *value = attn_ir_in(node, 1);
+    if (count)
+        attn_lower_int_list(l, layer, "axes", axes, count);
+    else if (value && !(value->constant && value->constant->count == 0))
+        attn_lower_ints(l, layer, "axes", value);
+    if (!attn_ir_int(node, "keepdims", 1)) attn_lower_flag(l, layer, "keep", false);
+    if (attn_ir_int(node, "noop_with_empty_axes", 0)) attn_lower_flag(l, layer, "noop", true);
+}
+
+static attn_status lower_reduce(attn_lower *l, const attn_ir_node *node)
+{
+    const char *name = attn_lower_entry(l)->layer;
+    static const char *const floats[] = {"reduce_l2", "reduce_log_sum", "reduce_log_sum_exp"};
+    attn_ir_value *x = attn_ir_in(node, 0), *y = attn_ir_out(node, 0);
+    bool cast = false;
+    if (!x || !y) return attn_lower_fail(l, node, "an operand is missing");
+    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
+        cast |= attn_onnx_is_integer(x->type) && strcmp(name, floats[i]) == 0;
+    cJSON *layer;
+    if (!cast) {
+        layer = attn_lower_layer(l, node, name);
+        attn_lower_in(l, layer, x);
+        attn_lower_out(l, layer, y);
+        add_axes(l, node, layer);
+        return ATTN_OK;
+    }
+    const char *number = attn_lower_unary(l, node, "cast", attn_lower_value(l, x), &layer);
+    attn_lower_word(l, layer, "to", "f32");
+    number = attn_lower_unary(l, node, name, number, &layer);
+    add_axes(l, node, layer);
+    layer = attn_lower_layer(l, node, "cast");
+    attn_lower_word(l, layer, "to", "i32");
+    attn_lower_in_name(l, layer, number);
+    attn_lower_out(l, layer, y);
+    return ATTN_OK;
+}
+
+static attn_status lower_arg(attn_lower *l, const attn_ir_node *node)
+{
+    cJSON *layer = attn_lower_plain(l, node, attn_lower_entry(l)->layer);
+    attn_lower_number(l, layer, "axis", (double)attn_ir_int(node, "axis", 0));
+    if (attn_ir_int(node, "keepdims", 1)) attn_lower_flag(l, layer, "keep", true);
+    if (attn_ir_int(node, "select_last_index", 0)) attn_lower_flag(l, layer, "last", true);
+    return ATTN_OK;
+}
+
+static attn_status lower_cumsum(attn_lower *l, const attn_ir_node *node)
+{
+    cJSON *layer = attn_lower_layer(l, node, "cumsum");
+    attn_lower_in(l, layer, attn_ir_in(node, 0));
+    attn_lower_out(l, layer, attn_ir_out(node, 0));
+    attn_lower_ints(l, layer, "axis", attn_ir_in(node, 1));
+    if (attn_ir_int(node, "exclusive", 0)) attn_lower_flag(l, layer, "exclusive", true);
+    if (attn_ir_int(node, "reverse", 0)) attn_lower_flag(l, layer, "reverse", true);
+    return ATTN_OK;
+}
+
+/* Before opset 13 a row is all dimensions from the axis on, which says nothing of the last one. */
+static attn_status lower_softmax(attn_lower *l, const attn_ir_node *node)
+{
+    bool rest = node->version && node->version < 13;
+    int64_t axis = attn_ir_int(node, "axis", rest ? 1 : -1);
+    const attn_ir_value *x = attn_ir_in(node, 0);
+    if (x && x->shaped && axis == x->rank - 1) axis = -1;
+    cJSON *layer = attn_lower_plain(l, node, attn_lower_entry(l)->layer);
+    if (axis != -1) attn_lower_number(l, layer, "axis", (double)axis);
+    if (rest && axis != -1) attn_lower_flag(l, layer, "rest", true);
+    return ATTN_OK;
+}
+
+/* x / |x|, along an axis. */
+static attn_status lower_lp_normalization(attn_lower *l, const attn_ir_node *node)
+{
+    int64_t p = attn_ir_int(node, "p", 2), axis = attn_ir_int(node, "axis", -1);
+    cJSON *layer;
+    if (!attn_ir_in(node, 0)) return attn_lower_fail(l, node, "an operand is missing");
+    if (p != 1 && p != 2)
+        return attn_lower_fail(l, node, "p is %lld, expected 1 or 2", (long long)p);
+    const char *x = attn_lower_value(l, node->in[0]);
+    const char *norm = attn_lower_unary(l, node, p == 1 ? "reduce_l1" : "reduce_l2", x, &layer);
+    attn_lower_int_list(l, layer, "axes", &axis, 1);
+    layer = attn_lower_layer(l, node, "div");
+    attn_lower_in_name(l, layer, x);
+    attn_lower_in_name(l, layer, norm);
+    attn_lower_out(l, layer, attn_ir_out(node, 0));
+    return ATTN_OK;
+}
+
+/* (x - mean) / (sqrt(mean (x - mean)^2) + 1e-9), over some axes. */
+static attn_status lower_mean_variance(attn_lower *l, const attn_ir_node *node)
+{
+    static const int64_t usual[] = {0, 2, 3};
+    size_t count;
+    const int64_t *axes = attn_ir_ints(node, "axes", &count);
+    cJSON *layer;
+    if (!attn_ir_in(node, 0)) return attn_lower_fail(l, node, "an operand is missing");
+    if (!count) {
+        axes = usual;
+        count = 3;
+    }
+    const char *x = attn_lower_value(l, node->in[0]);
+    const char *mean = attn_lower_unary(l, node, "reduce_mean", x, &layer);
+    attn_lower_int_list(l, layer, "axes", axes, count);
+    x = attn_lower_binary(l, node, "sub", x, mean, NULL);
+    const char *square = attn_lower_binary(l, node, "mul", x, x, NULL);
+    square = attn_lower_unary(l, node, "reduce_mean", square, &layer);
+    attn_lower_int_list(l, layer, "axes", axes, count);
+    square = attn_lower_unary(l, node, "sqrt", square, NULL);
+    square = attn_lower_unary(l, node, "add", square, &layer);
+    attn_lower_number(l, layer, "value", 1e-9);
+    layer = attn_lower_layer(l, node, "div");
+    attn_lower_in_name(l, layer, x);
+    attn_lower_in_name(l, layer, square);
+    attn_lower_out(l, layer, attn_ir_out(node, 0));
+    return ATTN_OK;
+}
+
+/* ---- shapes and constants ------------------------------------------------------------------ */
+
+static attn_status lower_shape(attn_lower *l, const attn_ir_node *node)
+{
+    cJSON *layer = attn_lower_plain(l, node, "shape");
+    int64_t start = attn_ir_int(node, "start", 0);
+    if (start) attn_lower_number(l, layer, "start", (double)start);
+    if (attn_ir_attr(node, "end"))
+        attn_lower_number(l, layer, "end", (double)attn_ir_int(node, "end", 0));
+    return ATTN_OK;
+}
+
+static attn_status lower_constant_of_shape(attn_lower *l, const attn_ir_node *node)
+{
+    const attn_onnx_tensor *value = attn_ir_tensor(node, "value");
+    cJSON *layer = attn_lower_layer(l, node, "fill");
+    attn_lower_ints(l, layer, "shape", attn_ir_in(node, 0));
+    attn_lower_out(l, layer, attn_ir_out(node, 0));
+    if (!value) return ATTN_OK;
+    bool integer = attn_onnx_is_integer(value->type);
+    if (value->count != 1 || (!integer && !attn_onnx_is_float(value->type)))
+        return attn_lower_fail(l, node, "\"value\" is not one number");
+    double number = attn_tensor_float(value, 0);
+    if (integer && number > INT32_MAX) number = INT32_MAX;
+    if (integer && number < INT32_MIN) number = INT32_MIN;
+    attn_lower_number(l, layer, "value", number);
+    if (integer) attn_lower_word(l, layer, "dtype", "i32");
+    return ATTN_OK;
+}
+
+const attn_lowering attn_lowerings_reduce[] = {
+    {"ArgMax", "", lower_arg, "argmax"},
+    {"ArgMin", "", lower_arg, "argmin"},
+    {"ConstantOfShape", "", lower_constant_of_shape, NULL},
+    {"CumSum", "", lower_cumsum, NULL},
+    {"Hardmax", "", lower_softmax, "hardmax"},
+    {"LogSoftmax", "", lower_softmax, "log_softmax"},
+    {"LpNormalization", "", lower_lp_normalization, NULL},
+    {"MeanVarianceNormalization", "", lower_mean_variance, NULL},
+    {"Range", "", attn_lower_same, "range"},
+    {"ReduceL1", "", lower_reduce, "reduce_l1"},
+    {"ReduceL2", "", lower_reduce, "reduce_l2"},
+    {"ReduceLogSum", "", lower_reduce, "reduce_log_sum"},
+    {"ReduceLogSumExp", "", lower_reduce, "reduce_log_sum_exp"},
+    {"ReduceMax", "", lower_reduce, "reduce_max"},
+    {"ReduceMean", "", lower_reduce, "reduce_mean"},
+    {"ReduceMin", "", lower_reduce, "reduce_min"},
+    {"ReduceProd", "", lower_reduce, "reduce_prod"},
+    {"ReduceSum", "", lower_reduce, "reduce_sum"},
+    {"ReduceSumSquare", "", lower_reduce, "reduce_sum_square"},
+    {"Shape", "", lower_shape, NULL},
+    {"Size", "", attn_lower_same, "size"},
+    {"Softmax", "", lower_softmax, "softmax"},
+    {NULL, NULL, NULL, NULL},
+};
