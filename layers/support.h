@@ -73,7 +73,7 @@ typedef struct attn_gather {
     void *y;
     const void *x;
 } attn_gather;
-void attn_run_gather(const attn_run_context *c, attn_gather *g);
+void attn_run_gather(const attn_run_context *c, const attn_gather *g);
 /* out[0] has the elements of in[0], in whose buffer it may be. Parallel. */
 void attn_run_copy(const attn_run_context *c);
 
