@@ -32,7 +32,7 @@ ATTN = Path(os.environ.get("ATTN", ROOT / "build" / "attn")).resolve()
 DATA = Path(os.environ.get("ONNX_TESTDATA", "/usr/include/onnx/backend/test/data"))
 GROUPS = ("node", "simple", "pytorch-converted", "pytorch-operator")
 KNOWN = Path(__file__).with_name("onnx_vectors_known.txt")
-CACHE = Path(tempfile.gettempdir()) / f"attn-onnx-vectors-{os.getuid()}-5"
+CACHE = Path(tempfile.gettempdir()) / f"attn-onnx-vectors-{os.getuid()}-6"
 RELATIVE, ABSOLUTE = 1e-3, 1e-7  # ONNX's
 CONVERTED = 8  # opset below 7: to this one, by onnx's own converter
 
@@ -110,8 +110,16 @@ def plain(array: np.ndarray) -> np.ndarray:
         return array.astype(np.float32)
 
 
-def load(path: Path) -> np.ndarray:
-    return np.asarray(numpy_helper.to_array(onnx.load_tensor(path)))
+def load(path: Path, value: object) -> np.ndarray:
+    """The data of an input or output; bfloat16 stands there as uint16."""
+    array = np.asarray(numpy_helper.to_array(onnx.load_tensor(path)))
+    kind = value.type.tensor_type
+    declared = [d.dim_value for d in kind.shape.dim]
+    if all(declared) and kind.HasField("shape") and declared != list(array.shape):
+        raise Inapplicable("data of another shape than the model says")
+    if kind.elem_type == onnx.TensorProto.BFLOAT16 and array.dtype == np.uint16:
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array
 
 
 def beyond_f32(array: np.ndarray) -> bool:
@@ -121,19 +129,19 @@ def beyond_f32(array: np.ndarray) -> bool:
 
 def prepare_sets(folder: Path, model: object, target: Path) -> list[dict]:
     initial = {t.name for t in model.graph.initializer}
-    names = [i.name for i in model.graph.input if i.name not in initial]
+    inputs = [i for i in model.graph.input if i.name not in initial]
     sets = []
     for number, data in enumerate(sorted(folder.glob("test_data_set_*"))):
         entry = {"in": [], "out": []}
-        for i, name in enumerate(names):
+        for i, value in enumerate(inputs):
             path = target / f"{number}-in-{i}.npy"
-            array = load(data / f"input_{i}.pb")
+            array = load(data / f"input_{i}.pb", value)
             if beyond_f32(array):
                 raise Inapplicable("numbers that f32 cannot hold")
             np.save(path, plain(array))
-            entry["in"].append([name, str(path)])
+            entry["in"].append([value.name, str(path)])
         for i, value in enumerate(model.graph.output):
-            array = load(data / f"output_{i}.pb")
+            array = load(data / f"output_{i}.pb", value)
             path = target / f"{number}-out-{i}.npy"
             kind = str(array.dtype)
             np.save(path, array.astype(np.float32) if kind == "bfloat16" else array)
