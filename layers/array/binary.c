@@ -43,10 +43,22 @@ void attn_binary_f32(attn_array_binary op, float *y, const float *a, size_t step
      : (op) == ATTN_ARRAY_GREATER    ? (u) > (v)                                                   \
                                      : (u) >= (v))
 
+#define EACH(op)                                                                                   \
+    case op:                                                                                       \
+        for (size_t i = 0; i < n; i++) y[i] = COMPARE(op, a[i * step_a], b[i * step_b]);           \
+        break;
+
 void attn_compare_f32(attn_array_binary op, int32_t *y, const float *a, size_t step_a,
                       const float *b, size_t step_b, size_t n)
 {
-    for (size_t i = 0; i < n; i++) y[i] = COMPARE(op, a[i * step_a], b[i * step_b]);
+    switch (op) {
+        EACH(ATTN_ARRAY_EQUAL)
+        EACH(ATTN_ARRAY_LESS)
+        EACH(ATTN_ARRAY_LESS_EQUAL)
+        EACH(ATTN_ARRAY_GREATER)
+    default:
+        for (size_t i = 0; i < n; i++) y[i] = a[i * step_a] >= b[i * step_b];
+    }
 }
 
 /* By squaring. A negative power is the integer part of the quotient. */

@@ -96,14 +96,19 @@ static void cast_task(const attn_run_context *c, const void *params, size_t item
     const int32_t *xi = attn_item_i32(&c->in[0], item);
     float *y = attn_item(&c->out[0], item);
     int32_t *yi = attn_item_i32(&c->out[0], item);
-    bool integer = c->in[0].shape.dtype == ATTN_I32;
-    for (size_t i = first; i < end; i++) {
+    if (c->in[0].shape.dtype == ATTN_I32) {
         if (to < TO_I32)
-            y[i] = round_float(to, integer ? (float)xi[i] : x[i]);
-        else if (integer)
-            yi[i] = narrow(to, xi[i]);
+            for (size_t i = first; i < end; i++) y[i] = (float)xi[i];
         else
-            yi[i] = to == TO_BOOL ? x[i] != 0 : narrow(to, to_integer(x[i]));
+            for (size_t i = first; i < end; i++) yi[i] = narrow(to, xi[i]);
+        for (size_t i = first; i < end && to > TO_F32 && to < TO_I32; i++)
+            y[i] = round_float(to, y[i]);
+    } else if (to < TO_I32) {
+        for (size_t i = first; i < end; i++) y[i] = round_float(to, x[i]);
+    } else if (to == TO_BOOL) {
+        for (size_t i = first; i < end; i++) yi[i] = x[i] != 0;
+    } else {
+        for (size_t i = first; i < end; i++) yi[i] = narrow(to, to_integer(x[i]));
     }
 }
 

@@ -68,6 +68,34 @@ static bool wins(bool least, bool equal, double x, double y)
     return x == y ? equal : (x < y) == least;
 }
 
+static size_t best_of(const scan_params *p, bool integer, const void *data, size_t n, size_t step)
+{
+    const float *x = data;
+    const int32_t *xi = data;
+    double top = integer ? (double)xi[0] : (double)x[0];
+    size_t best = 0;
+    for (size_t i = 1; i < n; i++) {
+        double next = integer ? (double)xi[i * step] : (double)x[i * step];
+        if (!wins(p->least, p->last, next, top)) continue;
+        best = i;
+        top = next;
+    }
+    return best;
+}
+
+/* The same by the kernels' maximum; n if that is NaN. */
+static size_t top_of(const attn_kernels *k, const float *x, size_t n, bool last)
+{
+    float top = k->max(x, n);
+    size_t best = n;
+    for (size_t i = 0; i < n; i++) {
+        if (x[i] != top) continue;
+        best = i;
+        if (!last) break;
+    }
+    return best;
+}
+
 static void arg_task(const attn_run_context *c, const void *params, size_t item, size_t first,
                      size_t end, size_t worker)
 {
@@ -76,16 +104,10 @@ static void arg_task(const attn_run_context *c, const void *params, size_t item,
     size_t n, step = along(&c->in[0].shape, p->axis, &n);
     bool integer = c->in[0].shape.dtype == ATTN_I32;
     for (size_t row = first; row < end; row++) {
-        size_t start = row / step * n * step + row % step, best = 0;
-        const float *x = attn_item(&c->in[0], item) + start;
-        const int32_t *xi = attn_item_i32(&c->in[0], item) + start;
-        double top = integer ? (double)xi[0] : (double)x[0];
-        for (size_t i = 1; i < n; i++) {
-            double next = integer ? (double)xi[i * step] : (double)x[i * step];
-            if (!wins(p->least, p->last, next, top)) continue;
-            best = i;
-            top = next;
-        }
+        const float *x = attn_item(&c->in[0], item) + row / step * n * step + row % step;
+        size_t best = n;
+        if (!integer && !p->least && step == 1) best = top_of(c->kernels, x, n, p->last);
+        if (best == n) best = best_of(p, integer, x, n, step);
         attn_item_i32(&c->out[0], item)[row] = (int32_t)best;
     }
 }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define PI 3.14159265358979323846
+
 /* ---- reductions ---------------------------------------------------------------------------- */
 
 /* "axes" of an attribute (the older way) or an input; an empty list says no more than none. */
@@ -158,11 +160,64 @@ static attn_status lower_constant_of_shape(attn_lower *l, const attn_ir_node *no
     return ATTN_OK;
 }
 
+/* ---- windows of signals -------------------------------------------------------------------- */
+
+static const char *times(attn_lower *l, const attn_ir_node *node, const char *x, double factor)
+{
+    cJSON *layer;
+    const char *y = attn_lower_unary(l, node, "mul", x, &layer);
+    attn_lower_number(l, layer, "value", factor);
+    return y;
+}
+
+/* a - b cos(t) + c cos(2 t) for t = 2 pi n / N, n = 0 ... size - 1; N is the size, or one less if
+ * the window is not periodic. */
+static attn_status lower_window(attn_lower *l, const attn_ir_node *node)
+{
+    static const struct {
+        const char *op;
+        double a, b, c;
+    } windows[] = {{"HannWindow", 0.5, 0.5, 0},
+                   {"HammingWindow", 25.0 / 46, 21.0 / 46, 0},
+                   {"BlackmanWindow", 0.42, 0.5, 0.08}};
+    size_t w = 0;
+    cJSON *layer;
+    if (!attn_ir_in(node, 0)) return attn_lower_fail(l, node, "an operand is missing");
+    attn_onnx_type type = (attn_onnx_type)attn_ir_int(node, "output_datatype", ATTN_ONNX_FLOAT);
+    if (!attn_onnx_is_float(type)) return attn_lower_fail(l, node, "its output is of integers");
+    while (w < 2 && strcmp(windows[w].op, node->op) != 0) w++;
+    const char *size = attn_lower_unary(l, node, "cast", attn_lower_value(l, node->in[0]), &layer);
+    attn_lower_word(l, layer, "to", "f32");
+    const char *range = attn_lower_temp(l);
+    layer = attn_lower_layer(l, node, "range");
+    attn_lower_in_name(l, layer, attn_lower_scalar(l, 0, false));
+    attn_lower_in_name(l, layer, size);
+    attn_lower_in_name(l, layer, attn_lower_scalar(l, 1, false));
+    attn_lower_out_name(l, layer, range);
+    if (!attn_ir_int(node, "periodic", 1)) {
+        size = attn_lower_unary(l, node, "sub", size, &layer);
+        attn_lower_number(l, layer, "value", 1);
+    }
+    const char *turn = attn_lower_binary(l, node, "div", range, size, NULL);
+    const char *y = attn_lower_unary(l, node, "cos", times(l, node, turn, 2 * PI), NULL);
+    y = attn_lower_unary(l, node, "add", times(l, node, y, -windows[w].b), &layer);
+    attn_lower_number(l, layer, "value", windows[w].a);
+    if (windows[w].c != 0) {
+        const char *z = attn_lower_unary(l, node, "cos", times(l, node, turn, 4 * PI), NULL);
+        y = attn_lower_binary(l, node, "add", y, times(l, node, z, windows[w].c), NULL);
+    }
+    attn_lower_result(l, node, y, attn_ir_out(node, 0));
+    return ATTN_OK;
+}
+
 const attn_lowering attn_lowerings_reduce[] = {
     {"ArgMax", "", lower_arg, "argmax"},
     {"ArgMin", "", lower_arg, "argmin"},
+    {"BlackmanWindow", "", lower_window, NULL},
     {"ConstantOfShape", "", lower_constant_of_shape, NULL},
     {"CumSum", "", lower_cumsum, NULL},
+    {"HammingWindow", "", lower_window, NULL},
+    {"HannWindow", "", lower_window, NULL},
     {"Hardmax", "", lower_softmax, "hardmax"},
     {"LogSoftmax", "", lower_softmax, "log_softmax"},
     {"LpNormalization", "", lower_lp_normalization, NULL},
