@@ -94,7 +94,7 @@ static attn_status check_cache(attn_infer *c, const attn_attention_params *p, at
     return attn_attention_keep(c, p, z, y);
 }
 
-static attn_status infer(attn_infer *c, const void *params)
+static attn_status infer_item(attn_infer *c, const void *params)
 {
     const attn_attention_params *p = params;
     bool cached = p->cached && c->context;
@@ -218,7 +218,7 @@ static void block_task(void *arg, size_t task, size_t worker)
               attn_worker_scratch(job->c, worker));
 }
 
-static void run(const attn_run_context *c, const void *params)
+static void run_items(const attn_run_context *c, const void *params)
 {
     attn_attention_job job = {.c = c, .p = params};
     const attn_value *q = &c->in[0], *v = &c->in[2];
@@ -244,6 +244,24 @@ static void run(const attn_run_context *c, const void *params)
     c->parallel(c->pool, job.score.key_items * z.kv_heads + job.select.value_items * y.kv_heads,
                 prepare_task, &job);
     c->parallel(c->pool, job.l.blocks.tasks, block_task, &job);
+}
+
+static attn_status infer(attn_infer *c, const void *params)
+{
+    const attn_attention_params *p = params;
+    if (c->in[0].rank <= 2) return infer_item(c, params);
+    if (p->cached && c->context)
+        return attn_infer_fail(c, "leading dimensions are not possible with a cache");
+    return attn_lead_infer(c, params, p->score.padding, infer_item);
+}
+
+static void run(const attn_run_context *c, const void *params)
+{
+    const attn_attention_params *p = params;
+    if (c->in[0].shape.rank <= 2)
+        run_items(c, params);
+    else
+        attn_lead_run(c, params, p->score.padding, run_items);
 }
 
 const attn_layer attn_layer_attention = {

@@ -33,6 +33,14 @@ static inline bool attn_may_narrow(const attn_attention_job *job)
     return job->c->outputs == 1 && job->p->normalize.kind != ATTN_NORMALIZE_NONE;
 }
 
+/* ---- attention_lead.c: q, k, v [lead..., length, columns] are as many items without the leading
+ * dimensions. What else is read has them too, has 1 in their place, or lacks them. padding: its
+ * place, or -1. */
+typedef attn_status (*attn_item_infer)(attn_infer *c, const void *params);
+typedef void (*attn_items_run)(const attn_run_context *c, const void *params);
+attn_status attn_lead_infer(attn_infer *c, const void *params, int padding, attn_item_infer infer);
+void attn_lead_run(const attn_run_context *c, const void *params, int padding, attn_items_run run);
+
 /* ---- attention_cache.c: an item keeps [ keys | values | padding ]
  *
  *   keys     of a key head: panels [k_dim, context]; a row is a column of one of them

@@ -120,6 +120,7 @@ typedef struct attn_model_options {
     const attn_allocator *allocator; /* NULL: malloc; the struct is copied */
     size_t max_memory;               /* bytes for the model's own memory; 0: no limit */
     attn_precision precision;
+    bool plain_import; /* an .onnx file: operator by operator, none recognised as part of a layer */
 } attn_model_options;
 
 /* Opens `path`: a folder with attn.json, or with a config.json that a built-in description
@@ -163,7 +164,8 @@ ATTN_API attn_status attn_set_input(attn_session *session, const char *name,
                                     const attn_tensor *value, attn_error *err);
 
 /* Reads an image file and turns it into input `name` as the description's "image" or the folder's
- * preprocessor_config.json says. The session keeps the data. `name` NULL: the model's only image input. */
+ * preprocessor_config.json says. The session keeps the data. `name` NULL: the model's only image
+ * input. */
 ATTN_API attn_status attn_set_image(attn_session *session, const char *name, const char *file,
                                     attn_error *err);
 
@@ -215,8 +217,8 @@ typedef struct attn_class {
 ATTN_API attn_status attn_top(const attn_session *session, const char *name, size_t item, size_t k,
                               attn_class *top, size_t *count, attn_error *err);
 
-/* Text that a model reads in a picture: an output of kind slots (each row is a character or a filler)
- * or ctc (equal rows in a row are one character, and the blank is none). */
+/* Text that a model reads in a picture: an output of kind slots (each row is a character or a
+ * filler) or ctc (equal rows in a row are one character, and the blank is none). */
 typedef struct attn_character {
     const char *text;  /* UTF-8, from the description's "keys"; belongs to the model */
     size_t index;      /* its column */
@@ -226,8 +228,9 @@ typedef struct attn_character {
 
 /* The characters of batch item `item` of output `name` (NULL: the only one of such a kind): the
  * first `room` of them are written, and how many there are to *count. The text is their texts, one
- * after the other. confidence (or NULL): the mean of the probabilities, of slots those of the fillers
- * too; 0 if there is none. Errors: no such output or item, before attn_run, a row without a largest number. */
+ * after the other. confidence (or NULL): the mean of the probabilities, of slots those of the
+ * fillers too; 0 if there is none. Errors: no such output or item, before attn_run, a row without a
+ * largest number. */
 ATTN_API attn_status attn_read(const attn_session *session, const char *name, size_t item,
                                size_t room, attn_character *character, size_t *count,
                                float *confidence, attn_error *err);

@@ -154,7 +154,8 @@ static attn_status open_onnx(attn_model *m, attn_found *found, attn_error *err)
 {
     m->config_name = NULL;
     m->weights_name = m->description_name;
-    ATTN_TRY(attn_onnx_import(&m->weights, m->weights_name, &m->memory, &found->root, err));
+    ATTN_TRY(attn_onnx_import(&m->weights, m->weights_name, !m->plain_import, &m->memory,
+                              &found->root, err));
     m->imported = attn_description_text(found->root, &m->arena, err);
     return m->imported ? ATTN_OK : ATTN_NO_MEMORY;
 }

@@ -137,7 +137,8 @@ attn_status attn_model_describe(attn_model **out, const char *path,
     attn_memory_init(&memory, options->allocator, options->max_memory);
     ATTN_TRY(attn_alloc(&memory, sizeof(attn_model), "a model", &fresh, err));
     attn_model *m = fresh;
-    *m = (attn_model){.memory = memory, .precision = options->precision};
+    *m = (attn_model){
+        .memory = memory, .precision = options->precision, .plain_import = options->plain_import};
     attn_arena_init(&m->arena, &m->memory);
     attn_status status = describe(m, path, err);
     if (status) {

@@ -9,6 +9,7 @@
 struct attn_model {
     attn_memory memory;
     attn_arena arena;
+    bool plain_import;            /* as asked for */
     attn_precision precision;     /* what was asked for, or else what the weight file asks for */
     const char *folder;           /* "models/cifar10_cct" */
     const char *description_name; /* the description's file, or "vit.json (built in)" */

@@ -12,6 +12,7 @@
 
 typedef struct import {
     cli c;
+    bool plain;
     const char *folder, *inputs, *expect, *tolerance_text;
     double tolerance;
     cJSON *result; /* with --json */
@@ -41,6 +42,7 @@ static void report_folder(const import *k, const attn_model *m, const attn_pack_
 static attn_status write_folder(const import *k, attn_error *err)
 {
     attn_model_options options = cli_model_options(&k->c);
+    options.plain_import = k->plain;
     attn_model *model;
     attn_pack_report report;
     ATTN_TRY(attn_model_describe(&model, k->c.argument[0], &options, err));
@@ -169,9 +171,13 @@ static attn_status check(import *k, bool *differs, attn_error *err)
 
 static attn_status open_and_check(import *k, bool *differs, attn_error *err)
 {
+    attn_model_options options = cli_model_options(&k->c);
+    options.plain_import = k->plain;
+    attn_session_options run = {.threads = k->c.threads, .max_memory = k->c.max_memory};
     attn_model *model;
-    ATTN_TRY(cli_open(&k->c, k->c.argument[0], NULL, &model, &k->session, err));
-    attn_status status = check(k, differs, err);
+    ATTN_TRY(attn_model_open(&model, k->c.argument[0], &options, err));
+    attn_status status = attn_session_open(&k->session, model, &run, err);
+    if (!status) status = check(k, differs, err);
     attn_weights_close(&k->given);
     attn_weights_close(&k->wanted);
     attn_session_close(k->session);
@@ -183,9 +189,10 @@ static attn_status open_and_check(import *k, bool *differs, attn_error *err)
 
 int cmd_import(int argc, char **argv)
 {
-import k = {.c = {.command = "import", .usage = "MODEL.onnx [-o FOLDER] [--dtype TYPE] [--check INPUTS.npz --expect "
+import k = {.c = {.command = "import", .usage = "MODEL.onnx [-o FOLDER] [--dtype TYPE] [--plain] [--check INPUTS.npz --expect "
                                                     "OUTPUTS.npz [--tolerance T]]" }, .tolerance = 1e-4 };
     const cli_option options[] = {{"-o", CLI_TEXT, &k.folder, 0, 0},
+                                  {"--plain", CLI_FLAG, &k.plain, 0, 0},
                                   {"--check", CLI_TEXT, &k.inputs, 0, 0},
                                   {"--expect", CLI_TEXT, &k.expect, 0, 0},
                                   {"--tolerance", CLI_TEXT, &k.tolerance_text, 0, 0},

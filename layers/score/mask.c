@@ -114,6 +114,15 @@ static void cap(const attn_score_run *s, float *scores, size_t n)
     s->kernels->binary(ATTN_BIN_MUL, scores, scores, 1, c, 0, n);
 }
 
+/* Where the row of a mask or bias begins, [heads, q_len, k_len], both of the first may be 1 or
+ * heads missing. */
+static size_t row_at(const attn_value *v, const attn_score_size *z, size_t head, size_t row)
+{
+    const attn_shape *m = &v->shape;
+    size_t rows = m->dim[m->rank - 2], at = rows == 1 ? 0 : row * z->k_len;
+    return m->rank == 3 && m->dim[0] != 1 ? at + head * rows * z->k_len : at;
+}
+
 void attn_score_mask(const attn_score_run *s, const attn_row_block *block, float *scores)
 {
     const attn_score_size *z = &s->size;
@@ -125,15 +134,12 @@ void attn_score_mask(const attn_score_run *s, const attn_row_block *block, float
     for (size_t r = 0; r < block->rows; r++) {
         float *row = scores + r * n;
         size_t i = block->row + r, first, end;
-        size_t in_plane = i * z->k_len + begin;
-        size_t in_stack = (block->head * z->q_len + i) * z->k_len + begin;
         if (s->p->alibi)
             add_distances(slope, (long)(i + z->k_len) - (long)z->q_len - (long)begin, row, n);
         if (s->bias)
-            add_row(s, s->bias, block->item, s->bias->shape.rank == 3 ? in_stack : in_plane, row,
-                    n);
+            add_row(s, s->bias, block->item, row_at(s->bias, z, block->head, i) + begin, row, n);
         if (s->mask) {
-            size_t at = s->mask->shape.rank == 3 ? in_stack : in_plane;
+            size_t at = row_at(s->mask, z, block->head, i) + begin;
             if (s->mask->shape.dtype == ATTN_I32)
                 keep_where(s->mask, block->item, at, row, n);
             else

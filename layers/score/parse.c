@@ -80,8 +80,10 @@ static attn_status check_masks(attn_infer *c, const attn_score_params *p, const 
         if (added[i].index < 0) continue;
         const attn_shape *m = &c->in[added[i].index];
         int lead = m->rank - 2;
-        if ((lead != 0 && lead != 1) || m->dim[lead] != s->q_len || m->dim[lead + 1] != s->k_len ||
-            (lead && m->dim[0] != s->heads))
+        bool fits = (lead == 0 || lead == 1) && m->dim[lead + 1] == s->k_len &&
+                    (m->dim[lead] == s->q_len || m->dim[lead] == 1) &&
+                    (!lead || m->dim[0] == s->heads || m->dim[0] == 1);
+        if (!fits)
             return attn_infer_fail(
                 c,
                 "\"%s\" has shape %s, must be [q_len, k_len] = [%zu, %zu], or that per head (%zu)",

@@ -1,4 +1,5 @@
 #include "runtime/onnx/import.h"
+#include "runtime/onnx/lift.h"
 #include "runtime/onnx/lower_state.h"
 
 #include <string.h>
@@ -21,15 +22,17 @@ static attn_status take_files(attn_weights *w, attn_onnx_model *model, attn_erro
     return ATTN_OK;
 }
 
-static attn_status import(attn_weights *w, const char *path, attn_onnx_model *model,
+static attn_status import(attn_weights *w, const char *path, bool lift, attn_onnx_model *model,
                           attn_arena *arena, cJSON **root, attn_error *err)
 {
     attn_ir ir;
     attn_lowered lowered;
     ATTN_TRY(attn_onnx_open(model, path, arena, err));
     ATTN_TRY(attn_ir_build(&ir, model, arena, err));
+    ATTN_TRY(attn_lift_operators(&ir));
     ATTN_TRY(attn_ir_unroll(&ir));
     ATTN_TRY(attn_lowering_check(&ir, err));
+    if (lift) ATTN_TRY(attn_lift(&ir));
     ATTN_TRY(attn_lower_graph(&ir, &w->arena, &lowered, err));
     *root = lowered.root;
     w->list = lowered.weight;
@@ -38,8 +41,8 @@ static attn_status import(attn_weights *w, const char *path, attn_onnx_model *mo
     return take_files(w, model, err);
 }
 
-attn_status attn_onnx_import(attn_weights *w, const char *path, attn_memory *memory, cJSON **root,
-                             attn_error *err)
+attn_status attn_onnx_import(attn_weights *w, const char *path, bool lift, attn_memory *memory,
+                             cJSON **root, attn_error *err)
 {
     attn_arena arena;
     attn_onnx_model model = {0};
@@ -49,7 +52,8 @@ attn_status attn_onnx_import(attn_weights *w, const char *path, attn_memory *mem
     attn_arena_init(&w->arena, memory);
     attn_arena_init(&arena, memory);
     const char *file = attn_arena_text(&w->arena, path, strlen(path), &inner);
-    attn_status status = file ? import(w, file, &model, &arena, root, &inner) : ATTN_NO_MEMORY;
+    attn_status status =
+        file ? import(w, file, lift, &model, &arena, root, &inner) : ATTN_NO_MEMORY;
     attn_onnx_close(&model);
     attn_arena_free(&arena);
     if (!status) return ATTN_OK;

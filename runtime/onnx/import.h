@@ -8,11 +8,12 @@
 
 /* Opens the file as attn_weights_open does others: w holds the tensors, which are views into the
  * mapped file wherever that has what layers take, and *root is the description, the caller's
- * (cJSON_Delete). w is zeroed or closed before, and half-open after an error: attn_weights_close.
- * Errors: those of attn_onnx_open; ATTN_BAD_MODEL: operators that attn does not have, or attributes
- * that it cannot carry, with the node; ATTN_LIMIT; ATTN_NO_MEMORY. */
-attn_status attn_onnx_import(attn_weights *w, const char *path, attn_memory *memory, cJSON **root,
-                             attn_error *err);
+ * (cJSON_Delete). lift: what operators spell is recognised (lift.h). w is zeroed or closed before,
+ * and half-open after an error: attn_weights_close. Errors: those of attn_onnx_open;
+ * ATTN_BAD_MODEL: operators that attn does not have, or attributes that it cannot carry, with the
+ * node; ATTN_LIMIT; ATTN_NO_MEMORY. */
+attn_status attn_onnx_import(attn_weights *w, const char *path, bool lift, attn_memory *memory,
+                             cJSON **root, attn_error *err);
 
 /* The description as text, one layer in a line, as the files of models/ are written; in the arena.
  * NULL: no memory. */

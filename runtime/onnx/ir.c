@@ -197,6 +197,7 @@ static attn_ir_node *new_node(attn_ir *ir, const char *op, const char *domain, s
     *node = (attn_ir_node){.op = op,
                            .domain = domain,
                            .name = "",
+                           .scope = "",
                            .place = ir->file,
                            .inputs = inputs,
                            .outputs = outputs,
@@ -234,6 +235,7 @@ attn_ir_node *attn_ir_insert(attn_ir *ir, attn_ir_node *before, const char *op, 
     attn_ir_node *node = before ? new_node(ir, op, domain, inputs, in, outputs, out) : NULL;
     if (!node) return NULL;
     node->name = before->name;
+    node->scope = before->scope;
     node->place = before->place;
     node->version = before->version;
     node->parent = before->parent;

@@ -49,6 +49,8 @@ struct attn_ir_value {
     attn_ir_amount dim[ATTN_MAX_RANK];
     size_t elements;               /* 0: its elements are not known without data */
     const attn_ir_amount *element; /* of an integer value, where each is known */
+    bool uniform;                  /* all its elements are this number, at every size */
+    double number;
     const attn_onnx_tensor *fixed; /* the elements, if they are the same at every size: float or
                                     * int32; NULL: they are not */
 };
@@ -64,6 +66,7 @@ typedef struct attn_ir_body {
 struct attn_ir_node {
     const char *op, *domain; /* domain: "" standard, "com.microsoft", "attn": made by lifting */
     const char *name;        /* "/layer.0/MatMul"; "" of none */
+    const char *scope;       /* "layer.0": the module that it is of; "" if not known */
     const char *place;       /* x.onnx: node 12 "/layer.0/MatMul" (MatMul) */
     int64_t version;         /* of the domain's opset; 0: not said */
     size_t inputs, outputs, attrs, attr_room;

@@ -372,6 +372,7 @@ static attn_status add_plain(build *b, scope *s, attn_ir_body *body, const attn_
         attn_ir_append(b->ir, body, from->op, from->domain, from->inputs, in, from->outputs, out);
     if (!node) return no_memory(b->ir);
     node->name = from->name;
+    node->scope = from->scope ? from->scope : "";
     node->place = place;
     node->version = opset_of(b, s, from->domain);
     node->attr = attr;

@@ -369,6 +369,17 @@ void attn_lower_ints(attn_lower *l, cJSON *layer, const char *key, attn_ir_value
         attn_lower_int_list(l, layer, key, list, t->count);
         return;
     }
+    if (!t && !value->producer && !value->is_input && value->elements) { /* numbers and symbols */
+        cJSON *list = layer ? cJSON_AddArrayToObject(layer, key) : NULL;
+        if (!list) l->failed = true;
+        for (size_t i = 0; list && i < value->elements; i++) {
+            const attn_ir_amount *a = &value->element[i];
+            cJSON *item = a->factor ? cJSON_CreateString(l->ir->symbol[a->symbol[0]].name)
+                                    : cJSON_CreateNumber((double)a->base);
+            if (!item || !cJSON_AddItemToArray(list, item)) l->failed = true;
+        }
+        return;
+    }
     snprintf(from, sizeof from, "%s_from", key);
     attn_lower_word(l, layer, from, attn_lower_value(l, value));
 }

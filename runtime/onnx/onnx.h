@@ -91,6 +91,7 @@ typedef struct attn_onnx_attr {
 typedef struct attn_onnx_node {
     const char *op, *domain, *name; /* "MatMul", "" (also of "ai.onnx"), "/layer.0/MatMul" or "" */
     const char *overload;           /* of a function; "" */
+    const char *scope;              /* "vit.layers.0": the module that it is of; "" if not said */
     size_t inputs, outputs, attrs;
     const char **in, **out; /* "" of one that is left out */
     attn_onnx_attr *attr;

@@ -60,6 +60,7 @@ attn_ir_amount attn_probe_fit(const attn_probe_set *set, const long *number)
 void attn_probe_forget(attn_ir_value *value)
 {
     value->fixed = NULL;
+    value->uniform = false;
     value->element = NULL;
     value->elements = 0;
     if (!value->is_input) value->shaped = false;
@@ -85,14 +86,33 @@ static bool fit_shape(const attn_probe_set *set, attn_ir_value *value, size_t in
     return true;
 }
 
-/* The elements are known in every probe, and of one number. */
-static bool is_known(const attn_probe_set *set, size_t index)
+/* The elements are known in every probe. *same: and of one number. */
+static bool is_known(const attn_probe_set *set, size_t index, bool *same)
 {
+    *same = true;
     for (size_t p = 0; p < set->probes; p++) {
         const attn_plan_value *v = &set->plan[p]->value[index];
-        if (!v->known || v->count != set->plan[0]->value[index].count) return false;
+        if (!v->known) return false;
+        *same = *same && v->count == set->plan[0]->value[index].count;
     }
     return true;
+}
+
+static void fit_uniform(const attn_probe_set *set, attn_ir_value *value, size_t index)
+{
+    const uint32_t *first = set->plan[0]->value[index].known;
+    for (size_t p = 0; p < set->probes; p++) {
+        const attn_plan_value *v = &set->plan[p]->value[index];
+        const uint32_t *bits = v->known;
+        for (size_t i = 0; i < v->count; i++)
+            if (bits[i] != first[0]) return;
+    }
+    float number;
+    int32_t integer;
+    memcpy(&number, first, sizeof number);
+    memcpy(&integer, first, sizeof integer);
+    value->number = set->plan[0]->value[index].shape.dtype == ATTN_F32 ? (double)number : integer;
+    value->uniform = true;
 }
 
 static void fit_elements(attn_ir *ir, const attn_probe_set *set, attn_ir_value *value, size_t index)
@@ -145,7 +165,10 @@ static void fit_fixed(attn_ir *ir, const attn_probe_set *set, attn_ir_value *val
 
 void attn_probe_value(attn_ir *ir, const attn_probe_set *set, attn_ir_value *value, size_t index)
 {
-    if (!fit_shape(set, value, index) || !is_known(set, index)) return;
+    bool same;
+    if (!fit_shape(set, value, index) || !is_known(set, index, &same)) return;
+    fit_uniform(set, value, index);
+    if (!same) return;
     fit_elements(ir, set, value, index);
     fit_fixed(ir, set, value, index);
 }
@@ -159,6 +182,10 @@ void attn_probe_constant(attn_ir *ir, attn_ir_value *value)
     for (int d = 0; d < t->rank; d++)
         value->dim[d] =
             (attn_ir_amount){.known = true, .base = (long)t->dim[d], .symbol = {-1, -1}};
+    value->uniform = t->count && t->count <= ATTN_PROBE_FIXED && t->type != ATTN_ONNX_STRING;
+    value->number = value->uniform ? attn_tensor_float(t, 0) : 0;
+    for (size_t i = 1; i < t->count && value->uniform; i++)
+        value->uniform = attn_tensor_float(t, i) == value->number;
     if (!attn_onnx_is_integer(t->type) || t->count > ATTN_PROBE_ELEMENTS || value->element) return;
     attn_ir_amount *list = attn_arena_get(ir->arena, t->count, sizeof *list, ir->err);
     if (!list) {

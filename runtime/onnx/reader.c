@@ -96,7 +96,7 @@ attn_status attn_onnx_read_name(attn_onnx_reader *r, attn_wire_span bytes, const
 
 /* ---- nodes and graphs ----------------------------------------------------------------------- */
 
-enum { N_INPUT, N_OUTPUT, N_NAME, N_OP, N_ATTR, N_DOMAIN, N_OVERLOAD, N_RULES };
+enum { N_INPUT, N_OUTPUT, N_NAME, N_OP, N_ATTR, N_DOMAIN, N_OVERLOAD, N_PROPERTY, N_RULES };
 
 static const attn_wire_rule node_rules[N_RULES] = {
     [N_INPUT] = {1, ATTN_WIRE_BYTES, ATTN_WIRE_MANY, "input"},
@@ -106,12 +106,44 @@ static const attn_wire_rule node_rules[N_RULES] = {
     [N_ATTR] = {5, ATTN_WIRE_BYTES, ATTN_WIRE_FILLED, "attribute"},
     [N_DOMAIN] = {7, ATTN_WIRE_BYTES, ATTN_WIRE_ONCE, "domain"},
     [N_OVERLOAD] = {8, ATTN_WIRE_BYTES, ATTN_WIRE_ONCE, "overload"},
+    [N_PROPERTY] = {9, ATTN_WIRE_BYTES, ATTN_WIRE_MANY, "metadata_props"},
 };
 
 static attn_status read_words(attn_onnx_reader *r, const attn_wire_field *f,
                               const attn_wire_rule *rule, const char ***out, size_t *count)
 {
     return attn_onnx_read_all(r, f, rule, attn_onnx_read_word, sizeof **out, out, count);
+}
+
+static attn_status read_property(attn_onnx_reader *r, attn_wire_span message, void *to)
+{
+    static const attn_wire_rule rules[] = {{1, ATTN_WIRE_BYTES, ATTN_WIRE_ONCE, "key"},
+                                           {2, ATTN_WIRE_BYTES, ATTN_WIRE_ONCE, "value"}};
+    attn_wire_field f[2];
+    struct attn_onnx_property *p = to;
+    ATTN_TRY(attn_wire_scan(&r->wire, message, rules, 2, f));
+    ATTN_TRY(attn_onnx_read_text(r, f[0].bytes, "key", &p->key));
+    return attn_onnx_read_text(r, f[1].bytes, "value", &p->value);
+}
+
+/* PyTorch's exporter says which modules a node is of, the outermost first and its own operation
+ * last: "['', 'vit', 'vit.layers.0', 'linear']". The last module, "" if it is not so. */
+static attn_status read_scope(attn_onnx_reader *r, const attn_wire_field *f, const char **out)
+{
+    struct attn_onnx_property *list = NULL;
+    size_t count = 0;
+    *out = "";
+    ATTN_TRY(attn_onnx_read_all(r, f, &node_rules[N_PROPERTY], read_property, sizeof *list, &list,
+                                &count));
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(list[i].key, "pkg.torch.onnx.name_scopes") != 0) continue;
+        const char *end = strrchr(list[i].value, ','), *begin = end;
+        if (!end || end - list[i].value < 2 || end[-1] != '\'') return ATTN_OK;
+        for (begin = end - 1; begin > list[i].value && begin[-1] != '\'';) begin--;
+        *out = attn_arena_text(r->arena, begin, (size_t)(end - 1 - begin), r->wire.err);
+        return *out ? ATTN_OK : ATTN_NO_MEMORY;
+    }
+    return ATTN_OK;
 }
 
 static attn_status read_node(attn_onnx_reader *r, attn_wire_span message, void *to)
@@ -123,6 +155,7 @@ static attn_status read_node(attn_onnx_reader *r, attn_wire_span message, void *
     ATTN_TRY(attn_onnx_read_text(r, f[N_NAME].bytes, "name", &n->name));
     ATTN_TRY(attn_onnx_read_text(r, f[N_OVERLOAD].bytes, "overload", &n->overload));
     ATTN_TRY(read_domain(r, f[N_DOMAIN].bytes, &n->domain));
+    ATTN_TRY(read_scope(r, &f[N_PROPERTY], &n->scope));
     ATTN_TRY(read_words(r, &f[N_INPUT], &node_rules[N_INPUT], &n->in, &n->inputs));
     ATTN_TRY(read_words(r, &f[N_OUTPUT], &node_rules[N_OUTPUT], &n->out, &n->outputs));
     return attn_onnx_read_attrs(r, &f[N_ATTR], &node_rules[N_ATTR], &n->attr, &n->attrs);
@@ -251,17 +284,6 @@ static attn_status read_function(attn_onnx_reader *r, attn_wire_span message, vo
 }
 
 /* ---- the model ------------------------------------------------------------------------------ */
-
-static attn_status read_property(attn_onnx_reader *r, attn_wire_span message, void *to)
-{
-    static const attn_wire_rule rules[] = {{1, ATTN_WIRE_BYTES, ATTN_WIRE_ONCE, "key"},
-                                           {2, ATTN_WIRE_BYTES, ATTN_WIRE_ONCE, "value"}};
-    attn_wire_field f[2];
-    struct attn_onnx_property *p = to;
-    ATTN_TRY(attn_wire_scan(&r->wire, message, rules, 2, f));
-    ATTN_TRY(attn_onnx_read_text(r, f[0].bytes, "key", &p->key));
-    return attn_onnx_read_text(r, f[1].bytes, "value", &p->value);
-}
 
 enum { M_IR, M_PRODUCER, M_GRAPH, M_OPSET, M_PROPERTY, M_FUNCTION, M_RULES };
 

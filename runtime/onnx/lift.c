@@ -1,0 +1,15 @@
+#include "runtime/onnx/lift.h"
+
+attn_status attn_lift(attn_ir *ir)
+{
+    ATTN_TRY(attn_ir_probe(ir));
+    attn_ir_fold(ir);
+    attn_lift_trivial(ir);
+    attn_lift_norms(ir);
+    attn_lift_activations(ir);
+    attn_lift_linear(ir);
+    attn_lift_attention(ir);
+    attn_lift_sizes(ir);
+    attn_lift_names(ir);
+    return attn_ir_status(ir);
+}

@@ -1,0 +1,166 @@
+/* What changes nothing goes: additions of 0, expansions to the same shape, casts between floats,
+ * choices that are made; and sizes that the probes have found become numbers and symbols. */
+#include "runtime/onnx/lift.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool same_amount(const attn_ir_amount *a, const attn_ir_amount *b)
+{
+    return a->known && b->known && a->base == b->base && a->factor == b->factor &&
+           (!a->factor || (a->symbol[0] == b->symbol[0] && a->symbol[1] == b->symbol[1]));
+}
+
+static bool same_shape(const attn_ir_value *a, const attn_ir_value *b)
+{
+    if (!a || !b || !a->shaped || !b->shaped || a->rank != b->rank) return false;
+    for (int i = 0; i < a->rank; i++)
+        if (!same_amount(&a->dim[i], &b->dim[i])) return false;
+    return true;
+}
+
+static bool keeps_order(const attn_ir_node *node)
+{
+    size_t count = 0;
+    const int64_t *perm = attn_ir_ints(node, "perm", &count);
+    for (size_t i = 0; i < count; i++)
+        if (perm[i] != (int64_t)i) return false;
+    return perm != NULL;
+}
+
+static bool is_softmax(const attn_ir_value *value)
+{
+    return attn_ir_made_by(value, "Softmax") != NULL;
+}
+
+/* node is op(x, number), but for a weight, whose elements are equal by chance: x. */
+static attn_ir_value *with_number(const attn_ir_node *node, const char *op, double number)
+{
+    double have;
+    attn_ir_value *x = attn_lift_with_any(node, op, &have);
+    const attn_ir_value *other = attn_lift_other(node, x);
+    return x && have == number && other && (!other->constant || other->constant->count == 1) ? x
+                                                                                             : NULL;
+}
+
+/* The value that the node's output is, or NULL. */
+static attn_ir_value *same_as(const attn_ir_node *node)
+{
+    double number;
+    attn_ir_value *x;
+    if ((x = with_number(node, "Add", 0)) || (x = with_number(node, "Sub", 0)) ||
+        (x = with_number(node, "Mul", 1)) || (x = with_number(node, "Div", 1)))
+        return x;
+    x = attn_ir_in(node, 0);
+    if (attn_ir_is(node, "And") && node->inputs == 2) {
+        if (attn_lift_uniform(node->in[1], &number) && number != 0) return node->in[0];
+        if (attn_lift_uniform(node->in[0], &number) && number != 0) return node->in[1];
+    }
+    if (attn_ir_is(node, "Where")) {
+        if (attn_lift_uniform(x, &number)) return node->in[number != 0 ? 1 : 2];
+        /* A row without any key has weights of 0 here, and no NaN that would have to go. */
+        attn_ir_node *nan = attn_ir_made_by(x, "IsNaN");
+        if (nan && nan->in[0] == node->in[2] && is_softmax(node->in[2]) &&
+            attn_lift_uniform(node->in[1], &number) && number == 0)
+            return node->in[2];
+    }
+    if (attn_ir_is(node, "Transpose") && keeps_order(node)) return x;
+    if (attn_ir_is(node, "Reshape") || attn_ir_is(node, "Expand") || attn_ir_is(node, "Flatten") ||
+        attn_ir_is(node, "Squeeze") || attn_ir_is(node, "Unsqueeze"))
+        return x;
+    if (attn_ir_is(node, "Dropout") && !attn_ir_in(node, 2) && node->outputs == 1) return x;
+    if (attn_ir_is(node, "Cast") && x && attn_onnx_is_float(x->type) &&
+        attn_ir_int(node, "to", 0) == ATTN_ONNX_FLOAT && x->type != ATTN_ONNX_DOUBLE)
+        return x;
+    return NULL;
+}
+
+static void drop(attn_ir *ir, attn_ir_node *node)
+{
+    attn_ir_value *y = attn_ir_out(node, 0), *x;
+    if (*node->domain || node->outputs != 1 || !y || !(y->uses || y->results)) return;
+    x = same_as(node);
+    if (!x || !same_shape(x, y)) return;
+    /* A result keeps a value of its own name: an input or a constant is none. */
+    if (y->results && (x->is_input || x->constant)) return;
+    attn_ir_replace(ir, y, x);
+}
+
+/* ---- sizes ---------------------------------------------------------------------------------- */
+
+/* Where the operator takes sizes: the input, or 0. */
+static size_t sizes_of(const attn_ir_node *node, size_t *last)
+{
+    static const struct {
+        const char *op;
+        size_t first, last;
+    } places[] = {{"Reshape", 1, 1},   {"Expand", 1, 1},     {"Tile", 1, 1},     {"Slice", 1, 4},
+                  {"Unsqueeze", 1, 1}, {"Squeeze", 1, 1},    {"Split", 1, 1},    {"Pad", 1, 1},
+                  {"Resize", 3, 3},    {"ReduceMean", 1, 1}, {"ReduceSum", 1, 1}};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (attn_ir_is(node, places[i].op)) {
+            *last = places[i].last;
+            return places[i].first;
+        }
+    return 0;
+}
+
+static bool is_symbol(const attn_ir_amount *a)
+{
+    return a->known && a->base == 0 && a->factor == 1 && a->symbol[0] >= 0 && a->symbol[1] < 0;
+}
+
+/* Numbers and symbols alone. */
+static bool is_plain(const attn_ir_value *value)
+{
+    for (size_t i = 0; i < value->elements; i++)
+        if (!value->element[i].known ||
+            (value->element[i].factor && !is_symbol(&value->element[i])))
+            return false;
+    return value->elements > 0;
+}
+
+/* The shape of a reshape as it is written best: numbers; -1 where one size depends on symbols. */
+static void write_shape(attn_ir *ir, attn_ir_node *node)
+{
+    const attn_ir_value *y = attn_ir_out(node, 0);
+    int64_t target[ATTN_MAX_RANK];
+    size_t open = 0, count = y && y->shaped ? (size_t)y->rank : 0;
+    if (count == 0) return;
+    for (size_t i = 0; i < count; i++) {
+        bool number = y->dim[i].known && !y->dim[i].factor;
+        target[i] = number ? y->dim[i].base : -1;
+        open += !number;
+    }
+    if (open > 1) return;
+    attn_ir_set_in(ir, node, 1, attn_ir_new_ints(ir, "shape", target, 1, &count));
+    attn_ir_set_int(ir, node, "allowzero", 0);
+}
+
+static void settle(attn_ir *ir, attn_ir_node *node)
+{
+    size_t last = 0, first = sizes_of(node, &last);
+    if (first == 0) return;
+    if (attn_ir_is(node, "Reshape")) write_shape(ir, node);
+    for (size_t i = first; i <= last && i < node->inputs; i++) {
+        attn_ir_value *value = node->in[i];
+        if (!value || value->constant || !value->producer || !is_plain(value)) continue;
+        attn_ir_value *sizes = attn_ir_new_value(ir, value->name, ATTN_ONNX_INT64);
+        if (!sizes) return;
+        sizes->element = value->element;
+        sizes->elements = value->elements;
+        attn_ir_set_in(ir, node, i, sizes);
+    }
+}
+
+void attn_lift_trivial(attn_ir *ir)
+{
+    for (attn_ir_node *n = ir->main->first; n; n = n->next) drop(ir, n);
+    attn_ir_sweep(ir);
+}
+
+void attn_lift_sizes(attn_ir *ir)
+{
+    for (attn_ir_node *n = ir->main->first; n; n = n->next) settle(ir, n);
+    attn_ir_sweep(ir);
+}
