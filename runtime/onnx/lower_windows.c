@@ -109,13 +109,93 @@ static attn_status lower_pool(attn_lower *l, const attn_ir_node *node)
     return ATTN_OK;
 }
 
+/* ---- resizing ------------------------------------------------------------------------------ */
+
+static bool is_there(const attn_ir_value *value)
+{
+    return value && (!value->constant || value->constant->count);
+}
+
+/* The scales of Upsample-7, an attribute. */
+static const char *listed_scales(attn_lower *l, const attn_ir_node *node)
+{
+    size_t count;
+    const float *scales = attn_ir_floats(node, "scales", &count);
+    if (!scales || !count) return NULL;
+    cJSON *layer = attn_lower_layer(l, node, "constant"),
+          *values = cJSON_AddArrayToObject(layer, "value");
+    const char *name = attn_lower_temp(l);
+    attn_lower_out_name(l, layer, name);
+    for (size_t i = 0; i < count; i++)
+        cJSON_AddItemToArray(values, cJSON_CreateNumber((double)scales[i]));
+    return name;
+}
+
+static void word(attn_lower *l, const attn_ir_node *node, cJSON *layer, const char *attr,
+                 const char *key, const char *otherwise)
+{
+    attn_lower_word(l, layer, key, attn_ir_text(node, attr, otherwise));
+}
+
+/* Resize from version 11 on. */
+static void resize_attributes(attn_lower *l, const attn_ir_node *node, cJSON *layer)
+{
+    const char *place = attn_ir_text(node, "coordinate_transformation_mode", "half_pixel");
+    float a = attn_ir_float(node, "cubic_coeff_a", -0.75f);
+    size_t count;
+    const int64_t *axes = attn_ir_ints(node, "axes", &count);
+    if (strcmp(place, "tf_half_pixel_for_nn") == 0) place = "half_pixel_for_nn";
+    attn_lower_word(l, layer, "coordinate", place);
+    word(l, node, layer, "nearest_mode", "nearest", "round_prefer_floor");
+    word(l, node, layer, "keep_aspect_ratio_policy", "keep_aspect", "stretch");
+    if (a != -0.75f) attn_lower_number(l, layer, "cubic_a", (double)a);
+    if (attn_ir_int(node, "exclude_outside", 0)) attn_lower_flag(l, layer, "exclude_outside", true);
+    if (attn_ir_int(node, "antialias", 0)) attn_lower_flag(l, layer, "antialias", true);
+    if (axes && count) attn_lower_int_list(l, layer, "axes", axes, count);
+    if (strcmp(place, "tf_crop_and_resize") != 0) return;
+    attn_lower_number(l, layer, "extrapolation",
+                      (double)attn_ir_float(node, "extrapolation_value", 0));
+    if (is_there(attn_ir_in(node, 1)))
+        attn_lower_word(l, layer, "roi_from", attn_lower_value(l, node->in[1]));
+}
+
+static attn_status lower_resize(attn_lower *l, const attn_ir_node *node)
+{
+    bool old = strcmp(node->op, "Upsample") == 0 || (node->version && node->version < 11);
+    attn_ir_value *scales = attn_ir_in(node, old ? 1 : 2),
+                  *sizes = old ? NULL : attn_ir_in(node, 3);
+    const char *mode = attn_ir_text(node, "mode", "nearest");
+    const char *list_name = old && !scales ? listed_scales(l, node) : NULL;
+    cJSON *layer = attn_lower_layer(l, node, "resize");
+    attn_lower_in(l, layer, attn_ir_in(node, 0));
+    attn_lower_out(l, layer, attn_ir_out(node, 0));
+    attn_lower_word(l, layer, "mode", strcmp(mode, "bilinear") == 0 ? "linear" : mode);
+    if (is_there(sizes))
+        attn_lower_ints(l, layer, "sizes", sizes);
+    else if (is_there(scales) || list_name)
+        attn_lower_word(l, layer, "scales_from",
+                        list_name ? list_name : attn_lower_value(l, scales));
+    else
+        return attn_lower_fail(l, node, "there are neither scales nor sizes");
+    if (!old) {
+        resize_attributes(l, node, layer);
+        return ATTN_OK;
+    }
+    attn_lower_word(l, layer, "coordinate", "asymmetric");
+    attn_lower_word(l, layer, "nearest", "floor");
+    return ATTN_OK;
+}
+
 const attn_lowering attn_lowerings_windows[] = {
     {"AveragePool", "", lower_pool, "mean"},
     {"Conv", "", lower_conv, "conv"},
+    {"ConvTranspose", "", lower_conv, "conv_transpose"},
     {"GlobalAveragePool", "", lower_pool, "mean"},
     {"GlobalLpPool", "", lower_pool, "lp"},
     {"GlobalMaxPool", "", lower_pool, "max"},
     {"LpPool", "", lower_pool, "lp"},
     {"MaxPool", "", lower_pool, "max"},
+    {"Resize", "", lower_resize, NULL},
+    {"Upsample", "", lower_resize, NULL},
     {NULL, NULL, NULL, NULL},
 };

@@ -228,6 +228,111 @@ refuse({"layer": "group_norm", "eps": 1e-5, "groups": 2, "weight_from": "w"}, {"
 refuse({"layer": "group_norm", "eps": 1e-5, "groups": 3, "affine": False}, {"x": [4, 3, 3]}, "4 channels do not divide into 3 groups")
 refuse({"layer": "layer_norm", "eps": 1e-5, "axis": 2, "affine": False}, {"x": [4, 3]}, "axis 2 is none of input 0")
 
+# ---- transposed convolution --------------------------------------------------------------------
+
+TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+for leading, spatial, o, kernel, a in [
+        ((2,), (5, 6), 3, (2, 2), {"stride": 2}), ((2, 1), (5, 6), 4, (3, 3), {"stride": 2, "padding": 1, "output_padding": 1}),
+        ((1,), (9,), 3, (5,), {"stride": 3, "padding": 2}), ((1,), (4, 7), 3, (3, 2), {"dilation": [2, 3], "stride": [3, 2]}),
+        ((2,), (3, 4, 5), 2, (2, 3, 2), {"stride": [1, 2, 3], "padding": [0, 1, 1]}), ((1,), (20, 18), 6, (4, 4), {"stride": 2, "padding": 1, "groups": 2}),
+        ((1,), (6, 6), 4, (3, 3), {"groups": 4, "stride": 4}), ((1,), (7, 5), 3, (3, 3), {}), ((1,), (3,), 2, (2,), {"dilation": 2, "stride": 2, "output_padding": 1})]:
+    axes, groups = len(spatial), a.get("groups", 1)
+    x, w, b = rand(*leading, 4, *spatial), rand(4, o // groups, *kernel, scale=0.3), rand(o)
+    y = TRANSPOSED[axes](t(x).flatten(0, len(leading) - 1), t(w), t(b), tuple(spread(a.get("stride", 1), axes)), tuple(spread(a.get("padding", 0), axes)),
+                         tuple(spread(a.get("output_padding", 0), axes)), groups, tuple(spread(a.get("dilation", 1), axes))).unflatten(0, leading)
+    case("conv_transpose", {"x": x}, {"y": y}, {"c.weight": w, "c.bias": b}, weight="c", **a)
+    case("conv_transpose", {"x": x, "w": w}, {"y": y - t(b).view(-1, *[1] * axes)}, weight_from="w", **a)
+x, w = rand(3, 2, 4, 5), rand(3, 2, 3, 3, 3)
+y = torch.stack([F.conv_transpose2d(t(x[i]), t(w[i]), stride=2) for i in range(3)])
+case("conv_transpose", {"x": x, "w": w}, {"y": y}, batched=("x", "w"), weight_from="w", stride=2)
+for lower, size in ((False, None), (True, None), (False, [7, 10]), (True, [9, 9])):
+    full = F.conv_transpose2d(t(x), t(w[0, :, :2]), stride=2)
+    h, v = size or (8, 10)
+    cut_h, cut_v = max(9 - h, 0), max(11 - v, 0)
+    top, left = (cut_h - cut_h // 2, cut_v - cut_v // 2) if lower else (cut_h // 2, cut_v // 2)
+    y = full[:, :, top:top + h, left:left + v]
+    case("conv_transpose", {"x": x, "w": w[0]}, {"y": F.conv_transpose2d(t(x), t(w[0]), stride=2)[:, :, top:top + h, left:left + v]}, weight_from="w", stride=2,
+         same_padding=True, **({"same_lower": True} if lower else {}), **({"output_shape": size} if size else {}))
+refuse({"layer": "conv_transpose", "weight_from": "w"}, {"x": [3, 4, 4], "w": [2, 3, 2, 2]}, "[3, 4, 4] has 3 channels in 1 groups, the weight takes 2")
+refuse({"layer": "conv_transpose", "weight_from": "w", "padding": 3}, {"x": [2, 1, 1], "w": [2, 3, 2, 2]}, "leave nothing")
+refuse({"layer": "conv_transpose", "weight_from": "w", "stride": [1, 2, 3]}, {"x": [2, 4, 4], "w": [2, 3, 2, 2]}, "3 numbers for 2 axes")
+refuse({"layer": "conv_transpose", "weight_from": "w", "stride": 1000, "output_padding": 900000}, {"x": [2, 4, 4], "w": [2, 3, 2, 2]}, "too large")
+
+# ---- resizing ----------------------------------------------------------------------------------
+
+for size, out in [((5, 6), (10, 12)), ((5, 6), (7, 3)), ((9, 8), (4, 3)), ((3, 40), (3, 100)), ((4, 4), (1, 1)), ((1, 1), (3, 2))]:
+    x = rand(2, 3, *size)
+    for mode, name in (("bilinear", "linear"), ("bicubic", "cubic")):
+        for corners in (False, True):
+            y = F.interpolate(t(x), out, mode=mode, align_corners=corners)
+            case("resize", {"x": x}, {"y": y}, mode=name, coordinate="align_corners" if corners else "half_pixel", sizes=list(out), axes=[2, 3], tolerance=1e-4)
+    case("resize", {"x": x}, {"y": F.interpolate(t(x), out, mode="nearest")}, mode="nearest", coordinate="asymmetric", nearest="floor", sizes=[2, 3, *out])
+    case("resize", {"x": x}, {"y": F.interpolate(t(x), out, mode="nearest-exact")}, coordinate="half_pixel", nearest="round_prefer_ceil", sizes=list(out), axes=[-2, -1])
+    whole = ints(-9, 9, 2, 3, *size)
+    y = F.interpolate(t(whole).double(), out, mode="nearest").long()
+    case("resize", {"x": whole}, {"y": y}, coordinate="asymmetric", nearest="floor", sizes=list(out), axes=[2, 3])
+x = rand(2, 3, 4, 5)
+case("resize", {"x": x, "s": np.float32([2, 1.6])}, {"y": F.interpolate(t(x), scale_factor=(2, 1.6), mode="bilinear", recompute_scale_factor=False)}, known=("s",),
+     mode="linear", scales_from="s", axes=[2, 3], tolerance=1e-4)
+x = rand(2, 7, 6)
+y = F.interpolate(t(x).unsqueeze(1), (7, 12), mode="bilinear").squeeze(1)
+case("resize", {"x": x}, {"y": y}, mode="linear", sizes=[7, 12], batched=("x",), tolerance=1e-4)
+refuse({"layer": "resize"}, {"x": [4, 4]}, 'one of "sizes" and "scales_from"')
+refuse({"layer": "resize", "sizes": [4]}, {"x": [4, 4]}, '"sizes" has 1 numbers for 2 axes')
+refuse({"layer": "resize", "sizes": [4, 4], "axes": [0, 0]}, {"x": [4, 4]}, "axis 0 is there twice")
+refuse({"layer": "resize", "sizes": [4, 4], "axes": [0, 2]}, {"x": [4, 4]}, "axis 2 is none of input 0")
+refuse({"layer": "resize", "sizes": [4, 4], "mode": "linear"}, {"x": [4, 4]}, 'only "nearest"', dtype="i32")
+refuse({"layer": "resize", "scales_from": "s"}, {"x": [4, 4], "s": [2]}, "must be known before a run")
+refuse({"layer": "resize", "sizes": [4, 4], "coordinate": "tf_crop_and_resize"}, {"x": [4, 4]}, '"roi_from" is missing')
+refuse({"layer": "resize", "sizes": [1, 4], "mode": "linear", "antialias": True}, {"x": [90000, 4]}, "too small or too large")
+
+# ---- recurrence --------------------------------------------------------------------------------
+
+
+def onnx_order(w, hidden, order):
+    """torch's gates in ONNX's order."""
+    return np.concatenate([w[i * hidden:(i + 1) * hidden] for i in order])
+
+
+for kind, order in (("LSTM", (0, 3, 1, 2)), ("GRU", (1, 0, 2)), ("RNN", (0,))):
+    for seq, batch, width, hidden, both in ((5, 1, 3, 4, False), (7, 3, 6, 17, True), (1, 2, 20, 33, False), (9, 5, 4, 8, True)):
+        net = getattr(torch.nn, kind)(width, hidden, bidirectional=both).double()
+        dirs = 2 if both else 1
+        x, h, c = rand(seq, batch, width), rand(dirs, batch, hidden), rand(dirs, batch, hidden)
+        for parameter in net.parameters():
+            parameter.data = torch.from_numpy(parameter.data.numpy().astype(np.float32)).double()
+        with torch.no_grad():
+            y, last = net(t(x), (t(h), t(c)) if kind == "LSTM" else t(h))
+        stack = lambda part: np.stack([onnx_order(getattr(net, f"{part}_l0{s}").data.numpy().astype(np.float32), hidden, order) for s in ("", "_reverse")[:dirs]])
+        w, r, b = stack("weight_ih"), stack("weight_hh"), np.concatenate([stack("bias_ih"), stack("bias_hh")], 1)
+        y = y.reshape(seq, batch, dirs, hidden).transpose(1, 2)
+        inputs = {"x": x, "w": w, "r": r, "b": b, "h": h} | ({"c": c} if kind == "LSTM" else {})
+        keys = {"weight_from": "w", "recurrent_from": "r", "bias_from": "b", "state_from": "h"} | ({"cell_from": "c"} if kind == "LSTM" else {})
+        outputs = {"y": y, "yh": last[0], "yc": last[1]} if kind == "LSTM" else {"y": y, "yh": last}
+        keys |= {"direction": "bidirectional" if both else "forward"} | ({"linear_before_reset": True} if kind == "GRU" else {})
+        case(kind.lower(), inputs, outputs, **keys)
+        inputs = {k: v.swapaxes(0, 1) if k in "xhc" else v for k, v in inputs.items()}
+        outputs = {"y": y.permute(2, 0, 1, 3)} | {k: v.transpose(0, 1) for k, v in outputs.items() if k != "y"}
+        case(kind.lower(), inputs, outputs, batch_first=True, **keys)
+        if not both:  # ragged rows, each as alone
+            lengths = ints(0, seq + 1, batch)
+            y = torch.zeros(seq, batch, 1, hidden, dtype=torch.double)
+            end = t(h).clone()
+            for i, n in enumerate(lengths):
+                if n:
+                    with torch.no_grad():
+                        found, last = net(t(x[:n, i:i + 1]).flip(0), (t(h[:, i:i + 1]), t(c[:, i:i + 1])) if kind == "LSTM" else t(h[:, i:i + 1]))
+                    y[:n, i, 0], end[:, i] = found.flip(0)[:, 0], (last[0] if kind == "LSTM" else last)[:, 0]
+            case(kind.lower(), {"x": x, "w": w, "r": r, "b": b, "h": h, "n": lengths} | ({"c": c} if kind == "LSTM" else {}),
+                 {"y": y.transpose(1, 2), "yh": end}, lengths_from="n", **(keys | {"direction": "reverse"}))
+RNN = {"layer": "rnn", "weight_from": "w", "recurrent_from": "r"}
+refuse({"layer": "rnn", "weight_from": "w"}, {"x": [3, 2, 4], "w": [1, 5, 4]}, '"recurrent_from" is missing')
+refuse(RNN, {"x": [3, 2, 4], "w": [1, 5, 3], "r": [1, 5, 5]}, "the weight is [1, 5, 3], expected [1, 5, 4]")
+refuse({**RNN, "layer": "lstm"}, {"x": [3, 2, 4], "w": [1, 5, 4], "r": [1, 5, 5]}, "has 5 rows of 5, expected 20")
+refuse({**RNN, "direction": "bidirectional"}, {"x": [3, 2, 4], "w": [1, 5, 4], "r": [1, 5, 5]}, "the weight is [1, 5, 4], expected [2, 5, 4]")
+refuse({**RNN, "bias_from": "b"}, {"x": [3, 2, 4], "w": [1, 5, 4], "r": [1, 5, 5], "b": [1, 5]}, "the bias is [1, 5], expected [1, 10]")
+refuse({**RNN, "f": "square"}, {"x": [3, 2, 4], "w": [1, 5, 4], "r": [1, 5, 5]}, '"square"')
+
 # ---- written -----------------------------------------------------------------------------------
 
 for name, items in (("windows", cases), ("windows_errors", errors)):
