@@ -95,8 +95,30 @@ static attn_status read_input(attn_ir *ir, size_t i)
     return ATTN_OK;
 }
 
+/* Of a list of integers without any, such as axes, there is nothing to set: it is a constant. */
+static bool is_empty_list(const attn_ir_value *value)
+{
+    const attn_onnx_value *said = value->declared;
+    return said->is_tensor && said->shaped && said->rank == 1 && said->dim[0].known &&
+           !said->dim[0].size && attn_onnx_is_integer(said->type);
+}
+
 attn_status attn_ir_read_inputs(attn_ir *ir)
 {
+    size_t kept = 0;
+    for (size_t i = 0; i < ir->main->inputs; i++) {
+        attn_ir_value *value = ir->main->input[i];
+        if (!is_empty_list(value)) {
+            ir->main->input[kept++] = value;
+            continue;
+        }
+        attn_onnx_tensor *t = attn_arena_get(ir->arena, 1, sizeof *t, ir->err);
+        if (!t) return ATTN_NO_MEMORY;
+        *t = (attn_onnx_tensor){.name = "", .type = value->type, .rank = 1, .data = ""};
+        value->constant = t;
+        value->is_input = false;
+    }
+    ir->main->inputs = kept;
     for (size_t i = 0; i < ir->main->inputs; i++) ATTN_TRY(read_input(ir, i));
     return ATTN_OK;
 }
