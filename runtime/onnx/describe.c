@@ -5,17 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool put(attn_lower *l, cJSON *object, const char *key, cJSON *item)
-{
-    bool done = item && (key ? cJSON_AddItemToObject(object, key, item)
-                             : cJSON_AddItemToArray(object, item));
-    if (!done) {
-        cJSON_Delete(item);
-        l->failed = true;
-    }
-    return done;
-}
-
 /* "model.onnx" of a path, without its end. */
 static void write_name(attn_lower *l, cJSON *root)
 {
@@ -24,7 +13,7 @@ static void write_name(attn_lower *l, cJSON *root)
     size_t length = dot && dot != base ? (size_t)(dot - base) : strlen(base);
     char text[120];
     snprintf(text, sizeof text, "%.*s", (int)(length < 100 ? length : 100), base);
-    put(l, root, "name", cJSON_CreateString(*text ? text : "model"));
+    attn_lower_put(l, root, "name", cJSON_CreateString(*text ? text : "model"));
 }
 
 static cJSON *amount_json(const attn_lower *l, const attn_ir_amount *dim)
@@ -39,16 +28,18 @@ static void write_inputs(attn_lower *l, cJSON *root)
     if (ir->symbols) {
         cJSON *symbols = cJSON_AddObjectToObject(root, "symbols");
         for (size_t i = 0; i < ir->symbols; i++)
-            put(l, symbols, ir->symbol[i].name, cJSON_CreateObject());
+            attn_lower_put(l, symbols, ir->symbol[i].name, cJSON_CreateObject());
     }
     cJSON *inputs = cJSON_AddObjectToObject(root, "inputs");
     for (size_t i = 0; i < ir->main->inputs; i++) {
         const attn_ir_value *value = ir->main->input[i];
         cJSON *input = cJSON_CreateObject(), *shape = cJSON_CreateArray();
-        for (int d = 0; d < value->rank; d++) put(l, shape, NULL, amount_json(l, &value->dim[d]));
-        put(l, input, "shape", shape);
-        if (!attn_onnx_is_float(value->type)) put(l, input, "dtype", cJSON_CreateString("i32"));
-        put(l, inputs, attn_lower_label(l, value), input);
+        for (int d = 0; d < value->rank; d++)
+            attn_lower_put(l, shape, NULL, amount_json(l, &value->dim[d]));
+        attn_lower_put(l, input, "shape", shape);
+        if (!attn_onnx_is_float(value->type))
+            attn_lower_put(l, input, "dtype", cJSON_CreateString("i32"));
+        attn_lower_put(l, inputs, attn_lower_label(l, value), input);
     }
 }
 
@@ -65,15 +56,15 @@ static void write_outputs(attn_lower *l, cJSON *root)
             if (*at == '{' || *at == '}') *at = '_';
         for (int n = 2; cJSON_GetObjectItemCaseSensitive(outputs, name) && n < 100; n++)
             snprintf(name, sizeof name, "%.90s_%d", main->result_name[i], n);
-        if (strcmp(name, label) != 0) put(l, output, "value", cJSON_CreateString(label));
-        put(l, outputs, name, output);
+        if (strcmp(name, label) != 0) attn_lower_put(l, output, "value", cJSON_CreateString(label));
+        attn_lower_put(l, outputs, name, output);
     }
-    put(l, root, "outputs", outputs);
+    attn_lower_put(l, root, "outputs", outputs);
 }
 
 static attn_status fill(attn_lower *l, cJSON *root)
 {
-    put(l, root, "format", cJSON_CreateString("attn/1"));
+    attn_lower_put(l, root, "format", cJSON_CreateString("attn/1"));
     write_name(l, root);
     write_inputs(l, root);
     l->graph = cJSON_AddArrayToObject(root, "graph");
@@ -93,6 +84,7 @@ attn_status attn_lower_graph(attn_ir *ir, attn_arena *keep, attn_lowered *out, a
                     .used = {.arena = ir->arena},
                     .labels = {.arena = ir->arena},
                     .tensors = {.arena = ir->arena},
+                    .constants = {.arena = ir->arena},
                     .next_value = 2,
                     .next_tensor = 2};
     *out = (attn_lowered){.root = cJSON_CreateObject()};

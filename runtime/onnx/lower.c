@@ -8,12 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    MAX_LABEL = 160,     /* bytes of a name in the description */
-    SMALL_INTEGERS = 64, /* elements that a "constant" writes out; more are a tensor */
-    SMALL_FLOATS = 16,
-};
-
 const attn_lowering *attn_lower_entry(const attn_lower *l)
 {
     return l->entry;
@@ -29,15 +23,7 @@ attn_status attn_lower_fail(attn_lower *l, const attn_ir_node *node, const char 
     return attn_fail(l->err, ATTN_BAD_MODEL, "%s: %s", node ? node->place : l->ir->file, text);
 }
 
-/* For functions without a status: the first problem is kept until the node is done. */
-static void note(attn_lower *l, const char *name, const char *what)
-{
-    if (l->status) return;
-    l->status = attn_fail(&l->problem, ATTN_BAD_MODEL, "%s: \"%.100s\" is %s",
-                          l->node ? l->node->place : l->ir->file, name, what);
-}
-
-static void check(attn_lower *l, const void *made)
+void attn_lower_check(attn_lower *l, const void *made)
 {
     if (!made) l->failed = true;
 }
@@ -45,7 +31,7 @@ static void check(attn_lower *l, const void *made)
 /* ---- names --------------------------------------------------------------------------------- */
 
 /* Braces would be expressions. */
-static const char *clean(const char *name, char *text, size_t size)
+const char *attn_lower_clean(const char *name, char *text, size_t size)
 {
     size_t length = strlen(name);
     if (length >= size) {
@@ -61,11 +47,11 @@ static const char *clean(const char *name, char *text, size_t size)
 
 const char *attn_lower_label(attn_lower *l, const attn_ir_value *value)
 {
-    char text[MAX_LABEL];
+    char text[ATTN_LOWER_LABEL];
     const char *label = attn_names_get(&l->labels, value->name);
     if (label) return label;
-    label =
-        attn_names_free(&l->used, clean(value->name, text, sizeof text), &l->next_value, l->err);
+    label = attn_names_free(&l->used, attn_lower_clean(value->name, text, sizeof text),
+                            &l->next_value, l->err);
     if (!label || !attn_names_set(&l->used, label, (void *)value, l->err) ||
         !attn_names_set(&l->labels, value->name, (void *)label, l->err)) {
         l->failed = true;
@@ -110,22 +96,23 @@ void attn_lower_close(attn_lower *l)
 }
 
 /* A layer that stands before the one that is open, such as a constant. */
-static cJSON *begin(attn_lower *l, const char *name)
+cJSON *attn_lower_begin(attn_lower *l, const char *name)
 {
     cJSON *layer = cJSON_CreateObject();
-    check(l, cJSON_AddStringToObject(layer, "layer", name));
-    check(l, cJSON_AddArrayToObject(layer, "in"));
-    check(l, cJSON_AddArrayToObject(layer, "out"));
+    attn_lower_check(l, cJSON_AddStringToObject(layer, "layer", name));
+    attn_lower_check(l, cJSON_AddArrayToObject(layer, "in"));
+    attn_lower_check(l, cJSON_AddArrayToObject(layer, "out"));
     return layer;
 }
 
 cJSON *attn_lower_layer(attn_lower *l, const attn_ir_node *node, const char *layer)
 {
-    char text[MAX_LABEL];
+    char text[ATTN_LOWER_LABEL];
     attn_lower_close(l);
-    l->open = begin(l, layer);
+    l->open = attn_lower_begin(l, layer);
     if (node && *node->name && node != l->named)
-        check(l, cJSON_AddStringToObject(l->open, "name", clean(node->name, text, sizeof text)));
+        attn_lower_check(l, cJSON_AddStringToObject(
+                                l->open, "name", attn_lower_clean(node->name, text, sizeof text)));
     l->named = node;
     return l->open;
 }
@@ -172,7 +159,7 @@ void attn_lower_out(attn_lower *l, cJSON *layer, attn_ir_value *value)
     add_name(l, layer, "out", value ? attn_lower_label(l, value) : attn_lower_temp(l));
 }
 
-/* ---- constants ----------------------------------------------------------------------------- */
+/* ---- numbers -------------------------------------------------------------------------------- */
 
 /* The shortest decimal that is the same f32, so that 0.1 is written as that. */
 static double shortest(double number)
@@ -187,109 +174,25 @@ static double shortest(double number)
     return number;
 }
 
-static cJSON *number_json(double number)
+cJSON *attn_lower_number_json(double number)
 {
     if (isnan(number)) return cJSON_CreateString("nan");
     if (isinf(number)) return cJSON_CreateString(number < 0 ? "-inf" : "inf");
     return cJSON_CreateNumber(shortest(number));
 }
 
-static double clamp(int64_t value)
+double attn_lower_clamp(int64_t value)
 {
     return value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : (double)value;
 }
 
-static void add_item(attn_lower *l, cJSON *object, const char *key, cJSON *item)
+void attn_lower_put(attn_lower *l, cJSON *object, const char *key, cJSON *item)
 {
     bool done = item && (key ? cJSON_AddItemToObject(object, key, item)
                              : cJSON_AddItemToArray(object, item));
     if (done) return;
     cJSON_Delete(item);
     l->failed = true;
-}
-
-static void append_closed(attn_lower *l, cJSON *layer)
-{
-    cJSON *open = l->open;
-    l->open = layer;
-    attn_lower_close(l);
-    l->open = open;
-}
-
-static void write_constant(attn_lower *l, const char *label, const attn_onnx_tensor *t)
-{
-    bool is_float = attn_onnx_is_float(t->type);
-    cJSON *layer = begin(l, "constant"), *list = cJSON_CreateArray(), *shape = cJSON_CreateArray();
-    add_name(l, layer, "out", label);
-    for (size_t i = 0; i < t->count; i++)
-        add_item(l, list, NULL,
-                 is_float ? number_json((float)attn_tensor_float(t, i))
-                          : cJSON_CreateNumber(clamp(attn_tensor_int(t, i))));
-    for (int d = 0; d < t->rank; d++)
-        add_item(l, shape, NULL, cJSON_CreateNumber((double)t->dim[d]));
-    if (t->rank == 0 && t->count == 1) {
-        add_item(l, layer, "value", cJSON_DetachItemFromArray(list, 0));
-        cJSON_Delete(list);
-    } else {
-        add_item(l, layer, "value", list);
-    }
-    add_item(l, layer, "shape", shape);
-    check(l, cJSON_AddStringToObject(layer, "dtype", is_float ? "f32" : "i32"));
-    append_closed(l, layer);
-}
-
-/* The name is free in the list, or the tensor's already. */
-static const char *tensor_name(attn_lower *l, const attn_ir_value *value, const char *base,
-                               const char *suffix)
-{
-    const char *full = attn_arena_printf(l->ir->arena, l->err, "%s%s", base, suffix);
-    for (size_t i = 2; full; i++) {
-        const attn_onnx_tensor *other = attn_names_get(&l->tensors, full);
-        if (other == value->constant) return full;
-        if (!other) {
-            if (attn_lower_add_tensor(l, full, value->constant)) return full;
-            break;
-        }
-        full = attn_arena_printf(l->ir->arena, l->err, "%s_%zu%s", base,
-                                 i < 8 ? i : l->next_tensor++, suffix);
-    }
-    l->failed = true;
-    return "";
-}
-
-static void write_parameter(attn_lower *l, const char *label, const attn_ir_value *value)
-{
-    char text[MAX_LABEL];
-    bool is_float = attn_onnx_is_float(value->constant->type);
-    cJSON *layer = begin(l, "parameter");
-    const char *name = tensor_name(l, value, clean(value->name, text, sizeof text), "");
-    add_name(l, layer, "out", label);
-    check(l, cJSON_AddStringToObject(layer, "weight", name));
-    if (!is_float) check(l, cJSON_AddStringToObject(layer, "dtype", "i32"));
-    append_closed(l, layer);
-}
-
-const char *attn_lower_value(attn_lower *l, attn_ir_value *value)
-{
-    const attn_onnx_tensor *t = value->constant;
-    const char *label = attn_names_get(&l->labels, value->name);
-    if (label) return label;
-    label = attn_lower_label(l, value);
-    if (!t || l->failed) return label;
-    bool is_float = attn_onnx_is_float(t->type);
-    if (!is_float && !attn_onnx_is_integer(t->type)) {
-        char text[80];
-        snprintf(text, sizeof text, "a tensor of %s, which no layer takes",
-                 attn_onnx_type_name(t->type));
-        note(l, value->name, text);
-    } else if (t->count == 0) {
-        note(l, value->name, "a tensor without elements, which no layer takes");
-    } else if (t->count <= (is_float ? SMALL_FLOATS : SMALL_INTEGERS)) {
-        write_constant(l, label, t);
-    } else {
-        write_parameter(l, label, value);
-    }
-    return label;
 }
 
 /* ---- shorthands ---------------------------------------------------------------------------- */
@@ -312,17 +215,6 @@ const char *attn_lower_binary(attn_lower *l, const attn_ir_node *node, const cha
     return name;
 }
 
-const char *attn_lower_scalar(attn_lower *l, double number, bool integer)
-{
-    cJSON *layer = begin(l, "constant");
-    const char *name = attn_lower_temp(l);
-    add_name(l, layer, "out", name);
-    add_item(l, layer, "value", number_json(number));
-    check(l, cJSON_AddStringToObject(layer, "dtype", integer ? "i32" : "f32"));
-    append_closed(l, layer);
-    return name;
-}
-
 void attn_lower_result(attn_lower *l, const attn_ir_node *node, const char *name,
                        attn_ir_value *value)
 {
@@ -336,17 +228,17 @@ void attn_lower_result(attn_lower *l, const attn_ir_node *node, const char *name
 
 void attn_lower_number(attn_lower *l, cJSON *layer, const char *key, double number)
 {
-    add_item(l, layer, key, number_json(number));
+    attn_lower_put(l, layer, key, attn_lower_number_json(number));
 }
 
 void attn_lower_flag(attn_lower *l, cJSON *layer, const char *key, bool flag)
 {
-    add_item(l, layer, key, cJSON_CreateBool(flag));
+    attn_lower_put(l, layer, key, cJSON_CreateBool(flag));
 }
 
 void attn_lower_word(attn_lower *l, cJSON *layer, const char *key, const char *word)
 {
-    add_item(l, layer, key, cJSON_CreateString(word));
+    attn_lower_put(l, layer, key, cJSON_CreateString(word));
 }
 
 void attn_lower_int_list(attn_lower *l, cJSON *layer, const char *key, const int64_t *values,
@@ -354,8 +246,8 @@ void attn_lower_int_list(attn_lower *l, cJSON *layer, const char *key, const int
 {
     cJSON *list = cJSON_CreateArray();
     for (size_t i = 0; i < count; i++)
-        add_item(l, list, NULL, cJSON_CreateNumber(clamp(values[i])));
-    add_item(l, layer, key, list);
+        attn_lower_put(l, list, NULL, cJSON_CreateNumber(attn_lower_clamp(values[i])));
+    attn_lower_put(l, layer, key, list);
 }
 
 void attn_lower_ints(attn_lower *l, cJSON *layer, const char *key, attn_ir_value *value)
@@ -395,45 +287,4 @@ void attn_lower_operand(attn_lower *l, cJSON *layer, const char *key, attn_ir_va
     }
     snprintf(from, sizeof from, "%s_from", key);
     attn_lower_word(l, layer, from, attn_lower_value(l, value));
-}
-
-/* ---- weights ------------------------------------------------------------------------------- */
-
-attn_status attn_lower_weight(attn_lower *l, const attn_ir_node *node, cJSON *layer,
-                              const char *key, attn_ir_value *value, const char *suffix)
-{
-    char text[MAX_LABEL];
-    size_t tail = strlen(suffix);
-    if (!value || !value->constant)
-        return attn_lower_fail(l, node, "\"%s\" is computed%s%.100s%s; a constant is needed", key,
-                               value ? " (" : "", value ? value->name : "", value ? ")" : "");
-    if (!value->constant->count)
-        return attn_lower_fail(l, node, "\"%s\" (%.100s) has no elements", key, value->name);
-    clean(value->name, text, sizeof text);
-    size_t length = strlen(text);
-    if (length > tail && strcmp(text + length - tail, suffix) == 0) text[length - tail] = 0;
-    const char *full = tensor_name(l, value, text, suffix);
-    length = strlen(full) - (l->failed ? 0 : tail);
-    const char *name = attn_arena_text(l->ir->arena, full, length, l->err);
-    check(l, name);
-    check(l, cJSON_AddStringToObject(layer, key, name ? name : ""));
-    return ATTN_OK;
-}
-
-attn_status attn_lower_bias(attn_lower *l, const attn_ir_node *node, cJSON *layer,
-                            attn_ir_value *value)
-{
-    const cJSON *weight = attn_json_get(layer, "weight");
-    char text[MAX_LABEL];
-    if (!value) {
-        attn_lower_flag(l, layer, "bias", false);
-        return ATTN_OK;
-    }
-    ATTN_TRY(attn_lower_weight(l, node, layer, "bias", value, ""));
-    const cJSON *bias = attn_json_get(layer, "bias");
-    if (!cJSON_IsString(weight) || !cJSON_IsString(bias)) return ATTN_OK;
-    snprintf(text, sizeof text, "%s.bias", weight->valuestring);
-    if (strcmp(text, bias->valuestring) == 0)
-        cJSON_DeleteItemFromObjectCaseSensitive(layer, "bias");
-    return ATTN_OK;
 }

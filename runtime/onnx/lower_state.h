@@ -18,6 +18,7 @@ struct attn_lower {
     attn_names used;           /* names of values in the description */
     attn_names labels;         /* value->name: its name in the description */
     attn_names tensors;        /* names of tensors: their constants */
+    attn_names constants;      /* layers of constants, as text without their names: the names */
     size_t next_value, next_tensor, temps;
     size_t weights, weight_room;
     attn_weight *weight;
@@ -25,6 +26,20 @@ struct attn_lower {
     attn_status status; /* the first thing that cannot be lowered, found where no status is given */
     attn_error problem;
 };
+
+enum { ATTN_LOWER_LABEL = 160 }; /* bytes of a name in the description */
+
+/* made: what cJSON gave; NULL is remembered. */
+void attn_lower_check(attn_lower *l, const void *made);
+/* The name without what a description would read as something else; returns text. */
+const char *attn_lower_clean(const char *name, char *text, size_t size);
+/* A layer that is in no list yet. */
+cJSON *attn_lower_begin(attn_lower *l, const char *name);
+/* A number, or the texts "inf", "-inf", "nan"; an f32 in as few digits as say it. */
+cJSON *attn_lower_number_json(double number);
+double attn_lower_clamp(int64_t value); /* to 32 bits */
+/* Adds the item to an object, or without a key to a list; NULL is remembered. */
+void attn_lower_put(attn_lower *l, cJSON *object, const char *key, cJSON *item);
 
 /* All nodes of a body, one after the other. */
 attn_status attn_lower_body(attn_lower *l, const attn_ir_body *body);
