@@ -13,12 +13,15 @@
 
 #include "runtime/onnx/onnx.h"
 
+enum { ATTN_IR_MAX_SYMBOLS = 16, ATTN_IR_MAX_DERIVED = 32 };
+
 typedef struct attn_ir attn_ir;
 typedef struct attn_ir_node attn_ir_node;
 typedef struct attn_ir_value attn_ir_value;
 
 /* A size, or an element of an integer value, as the probes found it: base + factor * the product
- * of the symbols (indices into ir->symbol, -1: none). A plain number: factor is 0. */
+ * of the symbols (indices into ir->symbol, -1: none; from ATTN_IR_MAX_SYMBOLS on, sizes that are
+ * derived from symbols in another way, each standing for itself). A plain number: factor is 0. */
 typedef struct attn_ir_amount {
     bool known;
     long base, factor;
@@ -83,8 +86,6 @@ typedef struct attn_ir_symbol {
     const char *name; /* a valid name of a description, unique */
     const char *said; /* the file's; "" of none */
 } attn_ir_symbol;
-
-enum { ATTN_IR_MAX_SYMBOLS = 16 };
 
 struct attn_ir {
     attn_arena *arena;

@@ -4,6 +4,10 @@ attn_status attn_lift(attn_ir *ir)
 {
     ATTN_TRY(attn_ir_probe(ir));
     attn_ir_fold(ir);
+    attn_lift_sizes(ir);
+    attn_lift_trivial(ir);
+    attn_lift_moves(ir);
+    ATTN_TRY(attn_ir_probe(ir));
     attn_lift_trivial(ir);
     attn_lift_norms(ir);
     attn_lift_activations(ir);

@@ -24,6 +24,7 @@ void attn_lift_linear(attn_ir *ir);
 void attn_lift_attention(attn_ir *ir);
 void attn_lift_sizes(attn_ir *ir);
 void attn_lift_trivial(attn_ir *ir);
+void attn_lift_moves(attn_ir *ir);
 void attn_lift_names(attn_ir *ir);
 
 /* ---- patterns ------------------------------------------------------------------------------ */

@@ -90,6 +90,18 @@ static attn_ir_value *gelu(const attn_ir_node *node, const char **op)
     return NULL;
 }
 
+/* clip(x + 3, 0, 6): x. The bounds are inputs, or attributes (the first opsets). */
+static attn_ir_value *shifted_clip(const attn_ir_value *value)
+{
+    attn_ir_node *clip = attn_ir_made_by(value, "Clip");
+    if (!clip) return NULL;
+    double low = (double)attn_ir_float(clip, "min", -1),
+           high = (double)attn_ir_float(clip, "max", -1);
+    if (attn_ir_in(clip, 1) && !attn_lift_uniform(attn_ir_in(clip, 1), &low)) return NULL;
+    if (attn_ir_in(clip, 2) && !attn_lift_uniform(attn_ir_in(clip, 2), &high)) return NULL;
+    return low == 0 && high == 6 ? attn_lift_with_number(maker(clip->in[0]), "Add", 3) : NULL;
+}
+
 /* hard_sigmoid(x) with its usual numbers, or clip(x + 3, 0, 6) / 6. */
 static attn_ir_value *hard_gate(const attn_ir_value *value)
 {
@@ -99,12 +111,7 @@ static attn_ir_value *hard_gate(const attn_ir_value *value)
                        attn_ir_float(node, "beta", 0.5f) == 0.5f
                    ? node->in[0]
                    : NULL;
-    attn_ir_node *clip = attn_ir_made_by(divided(value, 6), "Clip");
-    if (!clip) return NULL;
-    double low = attn_ir_float(clip, "min", -1), high = attn_ir_float(clip, "max", -1);
-    if (attn_ir_in(clip, 1) && !attn_lift_uniform(attn_ir_in(clip, 1), &low)) return NULL;
-    if (attn_ir_in(clip, 2) && !attn_lift_uniform(attn_ir_in(clip, 2), &high)) return NULL;
-    return low == 0 && high == 6 ? attn_lift_with_number(maker(clip->in[0]), "Add", 3) : NULL;
+    return shifted_clip(divided(value, 6));
 }
 
 static attn_ir_value *gated(const attn_ir_node *node, const char **op)
@@ -130,12 +137,7 @@ static attn_ir_value *late_hard_swish(const attn_ir_node *node)
     if (!product) product = attn_lift_with_number(node, "Mul", 1.0 / 6);
     attn_ir_node *mul = product ? attn_ir_made_by(product, "Mul") : NULL;
     for (int side = 0; mul && side < 2; side++) {
-        attn_ir_node *clip = attn_ir_made_by(mul->in[side], "Clip");
-        double low, high;
-        if (!clip || !attn_lift_uniform(attn_ir_in(clip, 1), &low) ||
-            !attn_lift_uniform(attn_ir_in(clip, 2), &high) || low != 0 || high != 6)
-            continue;
-        attn_ir_value *x = attn_lift_with_number(maker(clip->in[0]), "Add", 3);
+        attn_ir_value *x = shifted_clip(mul->in[side]);
         if (x && x == mul->in[1 - side]) return x;
     }
     return NULL;

@@ -61,6 +61,18 @@ static bool is_float_cast(const attn_ir_node *node)
            attn_onnx_is_float((attn_onnx_type)attn_ir_int(node, "to", 0));
 }
 
+/* Other dimensions, but the rows stay what they are. */
+static bool is_flat(const attn_ir_node *node)
+{
+    static const char *const ops[] = {"Reshape", "Squeeze", "Unsqueeze", NULL};
+    const attn_ir_value *x = attn_ir_in(node, 0), *y = node ? node->out[0] : NULL;
+    for (int i = 0; node && ops[i]; i++)
+        if (attn_ir_is(node, ops[i]) && x->shaped && y->shaped && x->rank >= 2 && y->rank >= 2)
+            return same_amount(&x->dim[x->rank - 1], &y->dim[y->rank - 1]) &&
+                   same_amount(&x->dim[x->rank - 2], &y->dim[y->rank - 2]);
+    return false;
+}
+
 /* Multiplied or divided by a number: the other operand. */
 static attn_ir_value *scaled(const attn_ir_node *node, double *factor)
 {
@@ -221,7 +233,7 @@ static bool read_scores(found *f)
         if ((next = scaled(made, &factor))) {
             if (f->biases || f->mask) return false; /* it would scale them, too */
             f->scale *= factor;
-        } else if (is_float_cast(made)) {
+        } else if (is_float_cast(made) || is_flat(made)) {
             next = made->in[0];
         } else if (attn_ir_is(made, "Add")) {
             /* The scores are on the side that a product is behind. */
@@ -423,7 +435,7 @@ void attn_lift_attention(attn_ir *ir)
         found f = {.ir = ir, .softmax = n, .scale = 1};
         attn_ir_value *weights = n->out[0];
         attn_ir_node *next = attn_ir_only_reader(weights);
-        while (next && is_float_cast(next)) {
+        while (next && (is_float_cast(next) || is_flat(next))) {
             weights = next->out[0];
             next = attn_ir_only_reader(weights);
         }

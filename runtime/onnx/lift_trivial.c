@@ -107,7 +107,8 @@ static size_t sizes_of(const attn_ir_node *node, size_t *last)
 
 static bool is_symbol(const attn_ir_amount *a)
 {
-    return a->known && a->base == 0 && a->factor == 1 && a->symbol[0] >= 0 && a->symbol[1] < 0;
+    return a->known && a->base == 0 && a->factor == 1 && a->symbol[0] >= 0 &&
+           a->symbol[0] < ATTN_IR_MAX_SYMBOLS && a->symbol[1] < 0;
 }
 
 /* Numbers and symbols alone. */
@@ -121,27 +122,37 @@ static bool is_plain(const attn_ir_value *value)
 }
 
 /* The shape of a reshape as it is written best: numbers; -1 where one size depends on symbols. */
-static void write_shape(attn_ir *ir, attn_ir_node *node)
+static bool write_shape(attn_ir *ir, attn_ir_node *node)
 {
     const attn_ir_value *y = attn_ir_out(node, 0);
     int64_t target[ATTN_MAX_RANK];
     size_t open = 0, count = y && y->shaped ? (size_t)y->rank : 0;
-    if (count == 0) return;
+    if (count == 0) return false;
     for (size_t i = 0; i < count; i++) {
         bool number = y->dim[i].known && !y->dim[i].factor;
         target[i] = number ? y->dim[i].base : -1;
         open += !number;
     }
-    if (open > 1) return;
-    attn_ir_set_in(ir, node, 1, attn_ir_new_ints(ir, "shape", target, 1, &count));
-    attn_ir_set_int(ir, node, "allowzero", 0);
+    if (open > 1) return false;
+    attn_ir_value *shape = attn_ir_new_ints(ir, "shape", target, 1, &count);
+    if (attn_ir_is(node, "Reshape")) {
+        attn_ir_set_in(ir, node, 1, shape);
+        attn_ir_set_int(ir, node, "allowzero", 0);
+        return true;
+    }
+    attn_ir_value *in[2] = {node->in[0], shape}, *none = NULL;
+    attn_ir_node *fresh = attn_ir_insert(ir, node, "Reshape", "", 2, in, 1, &none);
+    attn_ir_give(ir, node->out[0], fresh, 0);
+    return true;
 }
 
 static void settle(attn_ir *ir, attn_ir_node *node)
 {
     size_t last = 0, first = sizes_of(node, &last);
+    bool flat = attn_ir_is(node, "Reshape") || attn_ir_is(node, "Squeeze") ||
+                attn_ir_is(node, "Unsqueeze") || attn_ir_is(node, "Flatten");
+    if (flat && node->in[0] && node->out[0] && write_shape(ir, node)) return;
     if (first == 0) return;
-    if (attn_ir_is(node, "Reshape")) write_shape(ir, node);
     for (size_t i = first; i <= last && i < node->inputs; i++) {
         attn_ir_value *value = node->in[i];
         if (!value || value->constant || !value->producer || !is_plain(value)) continue;

@@ -6,8 +6,9 @@
 enum { MOST_ELEMENTS = 1 << 23 };
 
 /* Small, and all different, so that what is equal at these sizes is equal at all. */
-static const long size_of_symbol[ATTN_IR_MAX_SYMBOLS] = {2,  3,  5,  7,  11, 13, 17, 19,
-                                                         23, 29, 31, 37, 41, 43, 47, 53};
+static const unsigned char size_of_symbol[ATTN_IR_MAX_SYMBOLS + ATTN_IR_MAX_DERIVED] = {
+    2,  3,  5,  7,  11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 4,  6,  8,  9,  10, 12, 14, 15,
+    16, 18, 20, 21, 22, 24, 25, 26, 27, 28, 30, 32, 33, 34, 35, 36, 38, 39, 40, 42, 44, 45, 46, 48};
 
 static bool evaluate(const attn_ir_amount *a, long *out)
 {
@@ -76,15 +77,28 @@ static int positive_axis(long axis, int rank)
     return (int)(axis < 0 ? axis + rank : axis);
 }
 
+/* Number i of a Slice: of its input, or (the first opsets) of its attribute. */
+static bool slice_number(const attn_ir_node *node, size_t input, const char *name, size_t i,
+                         long otherwise, long *out)
+{
+    size_t count;
+    const int64_t *list = attn_ir_ints(node, name, &count);
+    *out = otherwise;
+    if (node->inputs > 1) return !attn_ir_in(node, input) || element(node->in[input], i, out);
+    if (list && i < count) *out = (long)list[i];
+    return !list || i < count;
+}
+
 static bool follow_slice(const attn_ir_node *node, const size_t *in, int rank, strides *s)
 {
-    const attn_ir_value *starts = attn_ir_in(node, 1), *axes = attn_ir_in(node, 3);
-    const attn_ir_value *steps = attn_ir_in(node, 4);
-    if (!starts) return false; /* of the first opsets: attributes */
-    for (size_t i = 0; i < starts->elements; i++) {
-        long start, axis = (long)i, step = 1;
-        if (!element(starts, i, &start) || (axes && !element(axes, i, &axis)) ||
-            (steps && !element(steps, i, &step)) || step < 1)
+    size_t count = 0;
+    attn_ir_ints(node, "starts", &count);
+    if (node->inputs > 1) count = node->in[1] ? node->in[1]->elements : 0;
+    for (size_t i = 0; i < count; i++) {
+        long start, axis, step;
+        if (!slice_number(node, 1, "starts", i, 0, &start) ||
+            !slice_number(node, 3, "axes", i, (long)i, &axis) ||
+            !slice_number(node, 4, "", i, 1, &step) || step < 1)
             return false;
         int at = positive_axis(axis, rank);
         if (at < 0 || at >= rank) return false;
@@ -93,7 +107,7 @@ static bool follow_slice(const attn_ir_node *node, const size_t *in, int rank, s
         s->offset += start * s->step[at];
         s->step[at] *= step;
     }
-    return starts->elements > 0;
+    return count > 0;
 }
 
 static bool follow_split(const attn_ir_node *node, size_t slot, int rank, strides *s)

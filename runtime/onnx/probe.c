@@ -155,7 +155,7 @@ static bool plan_all(probe *b, attn_probe_set *set)
 
 /* ---- values -------------------------------------------------------------------------------- */
 
-static void annotate(probe *b, const attn_probe_set *set, attn_ir_value *value)
+static void annotate(probe *b, attn_probe_set *set, attn_ir_value *value)
 {
     if (!value) return;
     attn_probe_forget(value);
@@ -168,7 +168,7 @@ static void annotate(probe *b, const attn_probe_set *set, attn_ir_value *value)
     if (found) attn_probe_value(b->ir, set, value, (size_t)((uintptr_t)found - 1));
 }
 
-static void annotate_body(probe *b, const attn_probe_set *set, const attn_ir_body *body)
+static void annotate_body(probe *b, attn_probe_set *set, const attn_ir_body *body)
 {
     for (const attn_ir_node *n = body->first; n; n = n->next) {
         for (size_t i = 0; i < n->bodies; i++) annotate_body(b, set, n->body[i]);

@@ -5,56 +5,84 @@
 
 static const attn_ir_amount unknown = {.known = false, .symbol = {-1, -1}};
 
-static long evaluate(const attn_ir_amount *a, const long *size)
+/* Of a symbol, or of a size that is derived from them. */
+static long size_at(const attn_probe_set *set, size_t p, int symbol)
 {
-    long product = a->factor;
-    for (int i = 0; i < 2; i++)
-        if (a->symbol[i] >= 0) product *= size[a->symbol[i]];
-    return a->base + product;
+    if (symbol < 0) return 1;
+    return symbol < ATTN_IR_MAX_SYMBOLS ? set->size[p][symbol]
+                                        : set->derived[symbol - ATTN_IR_MAX_SYMBOLS][p];
 }
 
-/* base + factor * rest, where `rest` is what stands beside the symbol s in the product. */
-static attn_ir_amount fit_line(const attn_probe_set *set, const long *number, size_t s, long rest)
-{
-    long run = (set->size[1 + s][s] - set->size[0][s]) * rest, rise = number[1 + s] - number[0];
-    if (run == 0 || rise % run != 0) return unknown;
-    long factor = rise / run;
-    return (attn_ir_amount){.known = true,
-                            .base = number[0] - factor * set->size[0][s] * rest,
-                            .factor = factor,
-                            .symbol = {(int)s, -1}};
-}
-
-/* Every probe must agree; numbers beyond this are no sizes. */
+/* Every probe must agree. */
 static bool agrees(const attn_probe_set *set, const long *number, const attn_ir_amount *a)
 {
-    for (size_t p = 0; p < set->probes; p++)
-        if (evaluate(a, set->size[p]) != number[p]) return false;
+    for (size_t p = 0; p < set->probes; p++) {
+        long product = a->factor * size_at(set, p, a->symbol[0]) * size_at(set, p, a->symbol[1]);
+        if (a->base + product != number[p]) return false;
+    }
     return true;
 }
 
-attn_ir_amount attn_probe_fit(const attn_probe_set *set, const long *number)
+/* base + factor * the product of both; not known if the numbers are not that. */
+static attn_ir_amount fit_line(const attn_probe_set *set, const long *number, int first, int second)
 {
-    const long most = 1L << 31;
-    attn_ir_amount a = {.known = true, .base = number[0], .symbol = {-1, -1}};
-    size_t changed[2], changes = 0;
-    for (size_t p = 0; p < set->probes; p++)
-        if (number[p] > most || number[p] < -most) {
-            bool same = true;
-            for (size_t q = 0; q < set->probes; q++) same &= number[q] == number[0];
-            return same ? a : unknown;
-        }
+    size_t at = 1;
+    long begin = size_at(set, 0, first) * size_at(set, 0, second), run = 0;
+    for (; at < set->probes && run == 0; at++)
+        run = size_at(set, at, first) * size_at(set, at, second) - begin;
+    if (run == 0 || (number[at - 1] - number[0]) % run != 0) return unknown;
+    long factor = (number[at - 1] - number[0]) / run;
+    attn_ir_amount a = {.known = factor != 0,
+                        .base = number[0] - factor * begin,
+                        .factor = factor,
+                        .symbol = {first, second}};
+    return a.known && agrees(set, number, &a) ? a : unknown;
+}
+
+/* Of one or two symbols. */
+static attn_ir_amount fit_symbols(const attn_probe_set *set, const long *number)
+{
+    int changed[2] = {-1, -1}, changes = 0;
     for (size_t s = 0; s < set->symbols; s++) {
         if (number[1 + s] == number[0]) continue;
         if (changes == 2) return unknown;
-        changed[changes++] = s;
+        changed[changes++] = (int)s;
     }
-    if (changes) {
-        long rest = changes == 2 ? set->size[0][changed[1]] : 1;
-        a = fit_line(set, number, changed[0], rest);
-        if (changes == 2) a.symbol[1] = (int)changed[1];
+    return fit_line(set, number, changed[0], changed[1]);
+}
+
+/* Of a derived size, alone or times a symbol or another one. */
+static attn_ir_amount fit_derived(const attn_probe_set *set, const long *number)
+{
+    for (size_t d = 0; d < set->deriveds; d++) {
+        int first = ATTN_IR_MAX_SYMBOLS + (int)d;
+        attn_ir_amount a = fit_line(set, number, first, -1);
+        for (size_t s = 0; s < set->symbols && !a.known; s++)
+            a = fit_line(set, number, (int)s, first);
+        for (size_t e = d; e < set->deriveds && !a.known; e++)
+            a = fit_line(set, number, first, ATTN_IR_MAX_SYMBOLS + (int)e);
+        if (a.known) return a;
     }
-    return a.known && agrees(set, number, &a) ? a : unknown;
+    return unknown;
+}
+
+attn_ir_amount attn_probe_fit(attn_probe_set *set, const long *number)
+{
+    const long most = 1L << 31;
+    bool same = true, small = true;
+    for (size_t p = 0; p < set->probes; p++) {
+        same = same && number[p] == number[0];
+        small = small && number[p] <= most && number[p] >= -most;
+    }
+    if (same) return (attn_ir_amount){.known = true, .base = number[0], .symbol = {-1, -1}};
+    if (!small) return unknown;
+    attn_ir_amount a = fit_symbols(set, number);
+    if (!a.known) a = fit_derived(set, number);
+    if (a.known || set->deriveds == ATTN_IR_MAX_DERIVED || number[0] < 2) return a;
+    /* Half of a symbol, rounded up, say: it stands for itself. */
+    memcpy(set->derived[set->deriveds], number, set->probes * sizeof *number);
+    return (attn_ir_amount){
+        .known = true, .factor = 1, .symbol = {ATTN_IR_MAX_SYMBOLS + (int)set->deriveds++, -1}};
 }
 
 void attn_probe_forget(attn_ir_value *value)
@@ -68,7 +96,7 @@ void attn_probe_forget(attn_ir_value *value)
 
 /* ---- values -------------------------------------------------------------------------------- */
 
-static bool fit_shape(const attn_probe_set *set, attn_ir_value *value, size_t index)
+static bool fit_shape(attn_probe_set *set, attn_ir_value *value, size_t index)
 {
     const attn_plan_value *first = &set->plan[0]->value[index];
     long number[ATTN_PROBES];
@@ -98,7 +126,7 @@ static bool is_known(const attn_probe_set *set, size_t index, bool *same)
     return true;
 }
 
-static void fit_uniform(const attn_probe_set *set, attn_ir_value *value, size_t index)
+static void fit_uniform(attn_probe_set *set, attn_ir_value *value, size_t index)
 {
     const uint32_t *first = set->plan[0]->value[index].known;
     for (size_t p = 0; p < set->probes; p++) {
@@ -115,7 +143,7 @@ static void fit_uniform(const attn_probe_set *set, attn_ir_value *value, size_t 
     value->uniform = true;
 }
 
-static void fit_elements(attn_ir *ir, const attn_probe_set *set, attn_ir_value *value, size_t index)
+static void fit_elements(attn_ir *ir, attn_probe_set *set, attn_ir_value *value, size_t index)
 {
     const attn_plan_value *first = &set->plan[0]->value[index];
     long number[ATTN_PROBES];
@@ -134,7 +162,7 @@ static void fit_elements(attn_ir *ir, const attn_probe_set *set, attn_ir_value *
     value->elements = first->count;
 }
 
-static void fit_fixed(attn_ir *ir, const attn_probe_set *set, attn_ir_value *value, size_t index)
+static void fit_fixed(attn_ir *ir, attn_probe_set *set, attn_ir_value *value, size_t index)
 {
     const attn_plan_value *first = &set->plan[0]->value[index];
     size_t bytes = first->count * 4;
@@ -163,7 +191,7 @@ static void fit_fixed(attn_ir *ir, const attn_probe_set *set, attn_ir_value *val
     value->fixed = t;
 }
 
-void attn_probe_value(attn_ir *ir, const attn_probe_set *set, attn_ir_value *value, size_t index)
+void attn_probe_value(attn_ir *ir, attn_probe_set *set, attn_ir_value *value, size_t index)
 {
     bool same;
     if (!fit_shape(set, value, index) || !is_known(set, index, &same)) return;

@@ -1,7 +1,6 @@
-/* What the importer knows of an ONNX file, a line for each node: its operator, and of each output the
- * type, the shape and the elements as the probes found them. For tests/models/test_onnx.py, and for
- * whoever works on the importer.
- *     show_onnx MODEL.onnx [fold] */
+/* What the importer knows of an ONNX file, a line for each node: its operator, and of each output
+ * the type, the shape and the elements as the probes found them. For tests/models/test_onnx.py, and
+ * for whoever works on the importer. show_onnx MODEL.onnx [fold] */
 #include "runtime/onnx/ir.h"
 
 #include <stdio.h>
@@ -18,8 +17,15 @@ static void print_amount(const attn_ir *ir, const attn_ir_amount *a)
         return;
     }
     if (a->factor != 1) printf("%ld*", a->factor);
-    printf("%s", ir->symbol[a->symbol[0]].name);
-    if (a->symbol[1] >= 0) printf("*%s", ir->symbol[a->symbol[1]].name);
+    for (int i = 0; i < 2; i++) {
+        int s = a->symbol[i];
+        if (s < 0) continue;
+        if (i) printf("*");
+        if (s < ATTN_IR_MAX_SYMBOLS)
+            printf("%s", ir->symbol[s].name);
+        else
+            printf("size%d", s - ATTN_IR_MAX_SYMBOLS);
+    }
     if (a->base) printf("%+ld", a->base);
 }
 
