@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { FIRST_ROOM = 256, FEW = 8 };
+enum { FIRST_ROOM = 16, FEW = 8 };
 
 static struct attn_names_entry *find(const attn_names *names, const char *name)
 {
