@@ -86,8 +86,6 @@ static int32_t one_i32(int kind, int32_t x)
         return x < 0 ? (int32_t)(0 - (uint32_t)x) : x;
     case ATTN_NEG:
         return (int32_t)(0 - (uint32_t)x);
-    case ATTN_RELU:
-        return x > 0 ? x : 0;
     default: /* sign */
         return (x > 0) - (x < 0);
     }
