@@ -1,6 +1,7 @@
 /* Functions of one element, y = f(x), x and y of any shape; y may be x where their types are equal.
- * The kernels' own, or what they are composed of; the rest by libm in double, rounded to f32: what
- * C libraries differ by is far below half a unit of f32. */
+ * Those that are a kernel by themselves are in shared/activation.c. Here: what is composed of
+ * kernels; the rest by libm in double, rounded to f32: what C libraries differ by is far below half
+ * a unit of f32. */
 #include "layers/support.h"
 
 #include <float.h>
@@ -236,10 +237,6 @@ static void unary_run(const attn_run_context *c, const void *params)
 
 KERNEL(abs, ATTN_ABS)
 KERNEL(neg, ATTN_NEG)
-KERNEL(exp, ATTN_EXP)
-KERNEL(erf, ATTN_ERF)
-KERNEL(sqrt, ATTN_SQRT)
-KERNEL(hard_swish, ATTN_HARD_SWISH)
 KERNEL(reciprocal, RECIPROCAL)
 KERNEL(not, NOT)
 KERNEL(bit_not, BIT_NOT)

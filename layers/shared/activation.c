@@ -73,6 +73,11 @@ ACTIVATION(quick_gelu, ATTN_QUICK_GELU)
 ACTIVATION(silu, ATTN_SILU)
 ACTIVATION(tanh, ATTN_TANH)
 ACTIVATION(sigmoid, ATTN_SIGMOID)
+ACTIVATION(relu6, ATTN_RELU6)
+ACTIVATION(hard_swish, ATTN_HARD_SWISH)
+ACTIVATION(exp, ATTN_EXP)
+ACTIVATION(erf, ATTN_ERF)
+ACTIVATION(sqrt, ATTN_SQRT)
 
 const attn_layer attn_layer_activation = {
     "activation", ATTN_STEP_SHARED, ATTN_IN_PLACE, sizeof(activation_params),

@@ -166,8 +166,23 @@ static void clip_bound(attn_lower *l, cJSON *layer, const char *key, attn_ir_val
     }
 }
 
+/* Is it min(max(x, 0), 6)? */
+static bool is_relu6(const attn_ir_node *node)
+{
+    if (!attn_onnx_is_float(type_of(node, 0))) return false;
+    if (node->version && node->version < 11)
+        return attn_ir_float(node, "min", -1) == 0 && attn_ir_float(node, "max", -1) == 6;
+    return attn_ir_is_number(attn_ir_in(node, 1), 0) && attn_ir_is_number(attn_ir_in(node, 2), 6);
+}
+
 static attn_status lower_clip(attn_lower *l, const attn_ir_node *node)
 {
+    if (is_relu6(node)) {
+        cJSON *relu = attn_lower_layer(l, node, "relu6");
+        attn_lower_in(l, relu, attn_ir_in(node, 0));
+        attn_lower_out(l, relu, attn_ir_out(node, 0));
+        return ATTN_OK;
+    }
     cJSON *layer = attn_lower_layer(l, node, "clip");
     attn_lower_in(l, layer, attn_ir_in(node, 0));
     if (node->version && node->version < 11) {

@@ -329,6 +329,9 @@ for start, end in ((None, None), (1, None), (-2, None), (0, 2), (1, -1), (-9, 9)
     ends = {k: v for k, v in (("start", start), ("end", end)) if v is not None}
     case("shape", {"x": Same(f32(2, 3, 4))}, np.array((2, 3, 4)[start:end], np.int32), **ends)
 
+for x in (3 * f32(2, 90), EDGES[None]):
+    case("relu6", {"x": x}, np.clip(x, 0, 6))
+
 # ---- what must be refused -------------------------------------------------------------------------------------------
 
 

@@ -175,6 +175,8 @@ def pairs():
 def limits():
     for attributes in ({}, {"min": -1.0}, {"max": 1.0}, {"min": -1.0, "max": 0.5}):
         yield "Clip", 7, [X], attributes
+    yield "Clip", 7, [3 * X], {"min": 0.0, "max": 6.0}
+    yield "Clip", 13, [3 * X, Const(np.float32(0)), Const(np.float32(6))]
     for opset in (11, 13):
         for ends in ([], [-1], [None, 1], [-1, 0.5], [1, -1]):
             for wrap in (np.asarray, Const):
