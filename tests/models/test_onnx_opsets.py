@@ -42,38 +42,50 @@ class Const:
         self.array = np.asarray(array)
 
 
-def make_model(op, opset, inputs, domain, attributes):
+def make_model(op, opset, inputs, domain, attributes, outputs=("y",)):
     names = [f"x{i}" if x is not None else "" for i, x in enumerate(inputs)]
     kind = lambda a: helper.np_dtype_to_tensor_dtype(a.dtype)
     graph = helper.make_graph(
-        [helper.make_node(op, names, ["y"], domain=domain, **attributes)], "g",
+        [helper.make_node(op, names, outputs, domain=domain, **attributes)], "g",
         [helper.make_tensor_value_info(n, kind(x), x.shape) for n, x in zip(names, inputs) if isinstance(x, np.ndarray)],
-        [onnx.ValueInfoProto(name="y")],
+        [onnx.ValueInfoProto(name=y) for y in outputs],
         [numpy_helper.from_array(x.array, n) for n, x in zip(names, inputs) if isinstance(x, Const)])
     opsets = [helper.make_opsetid("", opset)] + ([helper.make_opsetid(domain, 1)] if domain else [])
     model = helper.make_model(graph, opset_imports=opsets)
     model.ir_version = 10 if opset > 20 else 8
     if not domain:  # the output's type must stand there
         model = onnx.shape_inference.infer_shapes(model)
-    if not model.graph.output[0].type.WhichOneof("value"):
-        del model.graph.output[:]
-        model.graph.output.append(helper.make_tensor_value_info("y", T.FLOAT, None))
+    for y in model.graph.output:
+        if not y.type.WhichOneof("value"):
+            y.CopyFrom(helper.make_tensor_value_info(y.name, T.FLOAT, None))
     return model, {n: x for n, x in zip(names, inputs) if isinstance(x, np.ndarray)}
 
 
-def attn_run(path, feeds, folder):
-    command = [str(ATTN), "run", str(path), "--out", f"y={folder}/y.npy"]
+def attn_run(path, feeds, folder, outputs):
+    """The outputs, or the error."""
+    command = [str(ATTN), "run", str(path)]
+    for y in outputs:
+        command += ["--out", f"{y}={folder}/{y}.npy"]
     for name, x in feeds.items():
-        small = x.astype(np.uint8) if x.dtype == np.bool_ else x.astype(np.int32) if x.dtype.kind in "iu" else x.astype(np.float32)
+        small = x.astype(np.uint8) if x.dtype == np.bool_ else np.clip(x, -2**31, 2**31 - 1).astype(np.int32) if x.dtype.kind in "iu" else x.astype(np.float32)
         np.save(f"{folder}/{name}.npy", small)
         command += ["--in", f"{name}={folder}/{name}.npy"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    return np.load(f"{folder}/y.npy") if result.returncode == 0 else result.stderr.strip()
+    return [np.load(f"{folder}/{y}.npy") for y in outputs] if result.returncode == 0 else result.stderr.strip()
 
 
-def difference(op, opset, inputs, domain="", tolerance=2e-6, **attributes):
+def unlike(got, want, tolerance):
+    if got.shape != want.shape:
+        return f"shape {got.shape}, expected {want.shape}"
+    want = want.astype(np.float64)
+    good = np.isclose(got.astype(np.float64), want, tolerance, tolerance, equal_nan=True)
+    return None if good.all() else f"{np.argwhere(~good)[0]}: {got[~good][0]}, expected {want[~good][0]}"
+
+
+def difference(op, opset, inputs, domain="", tolerance=2e-6, outputs=1, **attributes):
     """None, or what is wrong."""
-    model, feeds = make_model(op, opset, inputs, domain, attributes)
+    names = ["y", *(f"y{i}" for i in range(1, outputs))]
+    model, feeds = make_model(op, opset, inputs, domain, attributes, names)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         onnx.save(model, path)
@@ -81,17 +93,13 @@ def difference(op, opset, inputs, domain="", tolerance=2e-6, **attributes):
         options.log_severity_level = 4
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            want = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+            want = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]).run(names, feeds)
         except Exception as error:  # a type that it has no kernel for
             return None if "NOT_IMPLEMENTED" in str(error) else f"ONNX Runtime: {error}"
-        got = attn_run(path, feeds, folder)
+        got = attn_run(path, feeds, folder, names)
     if isinstance(got, str):
         return got
-    if got.shape != want.shape:
-        return f"shape {got.shape}, expected {want.shape}"
-    want = want.astype(np.float64)
-    good = np.isclose(got.astype(np.float64), want, tolerance, tolerance, equal_nan=True)
-    return None if good.all() else f"{np.argwhere(~good)[0]}: {got[~good][0]}, expected {want[~good][0]}"
+    return next(filter(None, (unlike(g, w, tolerance) for g, w in zip(got, want))), None)
 
 
 X = f32(2, 3, 4)
