@@ -117,47 +117,54 @@ static attn_status split_infer(attn_infer *c, const void *params)
                            axis, text.text, x->dim[axis]);
 }
 
-/* Copies `rows` pieces of n elements, from every from_step'th to every to_step'th element. */
-static void copy_rows(float *to, size_t to_step, const float *from, size_t from_step, size_t n,
-                      size_t rows)
-{
-    for (size_t i = 0; i < rows; i++) memcpy(to + i * to_step, from + i * from_step, n * 4);
-}
-
 /* Elements from one index of the dimensions before the axis to the next. */
 static size_t outer_step(const attn_value *v, long axis)
 {
     return attn_span(&v->shape, attn_axis(axis, v->shape.rank), v->shape.rank);
 }
 
+typedef struct pieces_job {
+    const attn_run_context *c;
+    long axis;
+    size_t count;
+    const attn_value *whole, *piece; /* one, and [count] */
+} pieces_job;
+
+/* Copies a piece of an item: from its place in the whole, or to it. */
+static void copy_piece(void *arg, size_t task, size_t worker)
+{
+    const pieces_job *job = arg;
+    (void)worker;
+    size_t item = task / job->count, which = task % job->count;
+    const attn_value *part = &job->piece[which];
+    size_t step = outer_step(job->whole, job->axis), n = outer_step(part, job->axis);
+    float *whole = attn_item(job->whole, item), *piece = attn_item(part, item);
+    for (size_t i = 0; i < which; i++) whole += outer_step(&job->piece[i], job->axis);
+    bool join = job->piece == job->c->in;
+    for (size_t i = 0, at = 0; i < part->count; i += n, at += step)
+        memcpy(join ? whole + at : piece + i, join ? piece + i : whole + at, n * 4);
+}
+
+static void copy_pieces(pieces_job *job)
+{
+    enum { SMALL = 1 << 15 };
+    size_t tasks = job->c->batch * job->count;
+    if (job->whole->count >= SMALL)
+        job->c->parallel(job->c->pool, tasks, copy_piece, job);
+    else
+        for (size_t i = 0; i < tasks; i++) copy_piece(job, i, 0);
+}
+
 static void concat_run(const attn_run_context *c, const void *params)
 {
     const pieces_params *p = params;
-    const attn_value *y = &c->out[0];
-    size_t to_step = outer_step(y, p->axis);
-    for (size_t item = 0; item < c->batch; item++) {
-        float *to = attn_item(y, item);
-        for (size_t i = 0; i < p->count; i++) {
-            size_t n = outer_step(&c->in[i], p->axis);
-            copy_rows(to, to_step, attn_item(&c->in[i], item), n, n, y->count / to_step);
-            to += n;
-        }
-    }
+    copy_pieces(&(pieces_job){c, p->axis, p->count, &c->out[0], c->in});
 }
 
 static void split_run(const attn_run_context *c, const void *params)
 {
     const pieces_params *p = params;
-    const attn_value *x = &c->in[0];
-    size_t from_step = outer_step(x, p->axis);
-    for (size_t item = 0; item < c->batch; item++) {
-        const float *from = attn_item(x, item);
-        for (size_t i = 0; i < p->count; i++) {
-            size_t n = outer_step(&c->out[i], p->axis);
-            copy_rows(attn_item(&c->out[i], item), n, from, from_step, n, x->count / from_step);
-            from += n;
-        }
-    }
+    copy_pieces(&(pieces_job){c, p->axis, p->count, &c->in[0], c->out});
 }
 
 const attn_layer attn_layer_concat = {
