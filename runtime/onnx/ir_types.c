@@ -54,6 +54,7 @@ static const rule rules[] = {
     {"QAttention", SINGLE, SINGLE},
     {"QLinearConv", 7, 0},
     {"QLinearMatMul", 7, 0},
+    {"SequenceLength", LONG, 0},
     {"Shape", LONG, 0},
     {"Size", LONG, 0},
     {"TopK", 0, LONG},

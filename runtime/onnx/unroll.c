@@ -7,7 +7,8 @@
  *   Scan  body inputs: values that go round, one slice of each scanned input; results: those
  *         values, and what is stacked along its axis
  *
- * unroll_copy.c makes the copies. */
+ * unroll_copy.c makes the copies. Sequences, of which such bodies are fond, go at the same time
+ * (sequence.c). */
 #include "runtime/onnx/unroll.h"
 
 #include <string.h>
@@ -16,13 +17,13 @@ enum {
     MAX_ROUNDS = 4096,
     MAX_COPIES = 1 << 16, /* of nodes, in all; each round counts as two more */
     MAX_PROBES = 8,       /* of the graph in front of a node that needs one */
-    MOST_JOINED = 32,     /* operands of one Concat */
 };
 
 typedef struct unroll {
     attn_ir *ir;
     int probes;
     size_t copies;
+    attn_sequences sequences;
 } unroll;
 
 /* ---- rounds --------------------------------------------------------------------------------- */
@@ -78,49 +79,16 @@ static void run_round(rounds *r)
     r->done++;
 }
 
-static attn_ir_node *insert(rounds *r, const char *op, const char *name, size_t inputs,
-                            attn_ir_value *const *in, attn_ir_value **out)
-{
-    *out = attn_ir_new_value(r->ir, name, in[0] ? in[0]->type : ATTN_ONNX_UNDEFINED);
-    attn_ir_node *node = attn_ir_insert(r->ir, r->node, op, "", inputs, in, 1, out);
-    if (node) node->version = 13; /* where Unsqueeze has its axes as an operand */
-    return node;
-}
-
-/* list[0..count) along the axis; the list is used up. */
-static attn_ir_value *join(rounds *r, attn_ir_value **list, size_t count, int64_t axis,
-                           const char *name)
-{
-    while (count > 1) {
-        size_t made = 0;
-        for (size_t at = 0; at < count && !r->ir->failed; at += MOST_JOINED) {
-            size_t some = count - at < MOST_JOINED ? count - at : MOST_JOINED;
-            attn_ir_value *out = list[at];
-            if (some > 1) {
-                attn_ir_node *node = insert(r, "Concat", name, some, list + at, &out);
-                attn_ir_set_int(r->ir, node, "axis", axis);
-            }
-            list[made++] = out;
-        }
-        count = made;
-        if (r->ir->failed) return NULL;
-    }
-    return list[0];
-}
-
 /* What all rounds gave of a stacked result. */
 static attn_ir_value *stack(rounds *r, size_t which, int64_t axis, bool backwards)
 {
-    static const size_t one = 1;
     attn_ir_value **list = get(r->ir, r->done, sizeof *list);
-    attn_ir_value *axes = attn_ir_new_ints(r->ir, "axes", &axis, 1, &one);
-    if (!list || !axes) return NULL;
-    for (size_t i = 0; i < r->done; i++) {
+    for (size_t i = 0; list && i < r->done; i++) {
         size_t round = backwards ? r->done - 1 - i : i;
-        attn_ir_value *in[] = {r->stacked[round * r->stacks + which], axes};
-        insert(r, "Unsqueeze", in[0]->name, 2, in, &list[i]);
+        list[i] = r->stacked[round * r->stacks + which];
     }
-    return join(r, list, r->done, axis, r->node->out[r->carried + which]->name);
+    const char *name = r->node->out[r->carried + which]->name;
+    return list ? attn_unroll_join(r->ir, r->node, list, r->done, axis, true, name) : NULL;
 }
 
 /* The node's outputs are what the rounds gave. */
@@ -221,22 +189,6 @@ static attn_status unroll_loop(unroll *u, attn_ir_node *n)
 
 /* ---- Scan ----------------------------------------------------------------------------------- */
 
-/* The size of a dimension, if it is the same always. */
-static bool known_size(const attn_ir_value *value, int64_t axis, size_t *out)
-{
-    const attn_onnx_tensor *t = !value ? NULL : value->constant ? value->constant : value->fixed;
-    int rank = t ? t->rank : value && value->shaped ? value->rank : 0;
-    if (axis < 0) axis += rank;
-    if (axis < 0 || axis >= rank) return false;
-    if (t) {
-        *out = t->dim[axis];
-        return true;
-    }
-    const attn_ir_amount *dim = &value->dim[axis];
-    *out = (size_t)dim->base;
-    return dim->known && !dim->factor && dim->base > 0;
-}
-
 /* The list of `count` integers; NULL: it is left out. False: it has another length. */
 static bool list_of(const attn_ir_node *n, const char *name, size_t count, const int64_t **list)
 {
@@ -255,8 +207,8 @@ static void begin_step(rounds *r, size_t steps, const int64_t *axes, const int64
         int64_t at = (int64_t)(back ? steps - 1 - r->done : r->done);
         attn_ir_value *in[] = {r->node->in[i],
                                attn_unroll_number(r->ir, "step", at, 0, ATTN_ONNX_INT64)};
-        attn_ir_node *node =
-            insert(r, "Gather", r->body->input[i]->name, 2, in, &r->body->input[i]->copy);
+        attn_ir_node *node = attn_unroll_insert(r->ir, r->node, "Gather", r->body->input[i]->name,
+                                                2, in, &r->body->input[i]->copy);
         attn_ir_set_int(r->ir, node, "axis", axes ? axes[k] : 0);
     }
 }
@@ -266,7 +218,7 @@ static size_t steps_of(const attn_ir_node *n, size_t first, const int64_t *axes)
 {
     size_t steps = 0, size;
     for (size_t i = first; i < n->inputs; i++) {
-        if (!known_size(n->in[i], axes ? axes[i - first] : 0, &size)) return 0;
+        if (!attn_unroll_size(n->in[i], axes ? axes[i - first] : 0, &size)) return 0;
         if (steps && size != steps) return 0;
         steps = size;
     }
@@ -317,7 +269,7 @@ static attn_status probe_before(unroll *u, attn_ir_node *n)
     ir->main->result = get(ir, n->inputs, sizeof(attn_ir_value *));
     ir->main->result_name = get(ir, n->inputs, sizeof(char *));
     for (size_t i = 0; i < n->inputs && !ir->failed; i++) {
-        if (!n->in[i] || n->in[i]->constant) continue;
+        if (!n->in[i] || n->in[i]->constant || attn_is_sequence(&u->sequences, n->in[i])) continue;
         ir->main->result[ir->main->results] = n->in[i];
         ir->main->result_name[ir->main->results++] = n->in[i]->name;
     }
@@ -337,7 +289,14 @@ static attn_status unroll_node(unroll *u, attn_ir_node *n)
 {
     if (attn_ir_is(n, "If")) return choose_branch(u, n);
     if (attn_ir_is(n, "Loop")) return unroll_loop(u, n);
-    return attn_ir_is(n, "Scan") ? unroll_scan(u, n) : ATTN_OK;
+    if (attn_ir_is(n, "Scan")) return unroll_scan(u, n);
+    return attn_sequence_resolve(u->ir, &u->sequences, n);
+}
+
+/* Whether it is a node that a probe could help with, or that cannot stay. */
+static bool wants_probe(const attn_ir_node *n)
+{
+    return attn_ir_is(n, "Loop") || attn_ir_is(n, "Scan") || attn_is_sequence_node(n);
 }
 
 static attn_status unroll_body(unroll *u, attn_ir_body *body)
@@ -346,9 +305,9 @@ static attn_status unroll_body(unroll *u, attn_ir_body *body)
     for (attn_ir_node *n = body->first; n; n = next) {
         attn_ir_node *before = n->previous;
         next = n->next;
-        if (!n->bodies) continue;
+        if (!n->bodies && !attn_is_sequence_node(n)) continue;
         ATTN_TRY(unroll_node(u, n));
-        if (!n->dead && body == u->ir->main && n->previous && !attn_ir_is(n, "If") &&
+        if (!n->dead && body == u->ir->main && n->previous && wants_probe(n) &&
             u->probes < MAX_PROBES) {
             ATTN_TRY(probe_before(u, n));
             ATTN_TRY(unroll_node(u, n));
@@ -361,9 +320,9 @@ static attn_status unroll_body(unroll *u, attn_ir_body *body)
 
 attn_status attn_ir_unroll(attn_ir *ir)
 {
-    unroll u = {.ir = ir};
+    unroll u = {.ir = ir, .sequences = {.lists = {.arena = ir->arena}}};
     ATTN_TRY(unroll_body(&u, ir->main));
     ATTN_TRY(attn_ir_status(ir));
     attn_ir_sweep(ir);
-    return ATTN_OK;
+    return attn_sequence_check(ir, &u.sequences, ir->main);
 }

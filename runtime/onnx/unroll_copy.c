@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+enum { MOST_JOINED = 32 }; /* operands of one Concat */
+
 /* ---- whole numbers -------------------------------------------------------------------------- */
 
 bool attn_unroll_known(const attn_ir_value *value, int64_t *out)
@@ -207,4 +209,70 @@ size_t attn_unroll_count(const attn_ir_body *body)
     for (attn_ir_node *n = body->first; n; n = n->next, count++)
         for (size_t i = 0; i < n->bodies; i++) count += attn_unroll_count(n->body[i]);
     return count;
+}
+
+/* ---- new nodes ------------------------------------------------------------------------------ */
+
+attn_ir_value *attn_unroll_list(attn_ir *ir, int64_t number)
+{
+    static const size_t one = 1;
+    return attn_ir_new_ints(ir, "list", &number, 1, &one);
+}
+
+attn_ir_node *attn_unroll_insert(attn_ir *ir, attn_ir_node *before, const char *op,
+                                 const char *name, size_t inputs, attn_ir_value *const *in,
+                                 attn_ir_value **out)
+{
+    *out = attn_ir_new_value(ir, name, in[0] ? in[0]->type : ATTN_ONNX_UNDEFINED);
+    attn_ir_node *node = attn_ir_insert(ir, before, op, "", inputs, in, 1, out);
+    if (node) node->version = 13;
+    return node;
+}
+
+static void add_dimension(attn_ir *ir, attn_ir_node *before, attn_ir_value **list, size_t count,
+                          int64_t axis)
+{
+    attn_ir_value *axes = attn_unroll_list(ir, axis);
+    for (size_t i = 0; i < count && !ir->failed; i++) {
+        attn_ir_value *in[] = {list[i], axes};
+        attn_unroll_insert(ir, before, "Unsqueeze", in[0] ? in[0]->name : "value", 2, in, &list[i]);
+    }
+}
+
+attn_ir_value *attn_unroll_join(attn_ir *ir, attn_ir_node *before, attn_ir_value **list,
+                                size_t count, int64_t axis, bool fresh, const char *name)
+{
+    if (fresh) add_dimension(ir, before, list, count, axis);
+    while (count > 1) {
+        size_t made = 0;
+        for (size_t at = 0; at < count && !ir->failed; at += MOST_JOINED) {
+            size_t some = count - at < MOST_JOINED ? count - at : MOST_JOINED;
+            attn_ir_value *out = list[at];
+            if (some > 1) {
+                attn_ir_node *node =
+                    attn_unroll_insert(ir, before, "Concat", name, some, list + at, &out);
+                attn_ir_set_int(ir, node, "axis", axis);
+            }
+            list[made++] = out;
+        }
+        count = made;
+        if (ir->failed) return NULL;
+    }
+    return list[0];
+}
+
+/* The size of a dimension, if it is the same always. */
+bool attn_unroll_size(const attn_ir_value *value, int64_t axis, size_t *out)
+{
+    const attn_onnx_tensor *t = !value ? NULL : value->constant ? value->constant : value->fixed;
+    int rank = t ? t->rank : value && value->shaped ? value->rank : 0;
+    if (axis < 0) axis += rank;
+    if (axis < 0 || axis >= rank) return false;
+    if (t) {
+        *out = t->dim[axis];
+        return true;
+    }
+    const attn_ir_amount *dim = &value->dim[axis];
+    *out = (size_t)dim->base;
+    return dim->known && !dim->factor && dim->base > 0;
 }
