@@ -210,12 +210,92 @@ static attn_status lower_window(attn_lower *l, const attn_ir_node *node)
     return ATTN_OK;
 }
 
+/* ---- Fourier transforms -------------------------------------------------------------------- */
+
+static attn_status lower_dft(attn_lower *l, const attn_ir_node *node)
+{
+    bool old = node->version && node->version < 20; /* the axis is an attribute */
+    double axis = old ? (double)attn_ir_int(node, "axis", 1) : -2;
+    if (!old && attn_ir_in(node, 2) && !attn_ir_number(node->in[2], &axis))
+        return attn_lower_fail(l, node, "its axis is computed");
+    cJSON *layer = attn_lower_layer(l, node, "dft");
+    attn_lower_in(l, layer, attn_ir_in(node, 0));
+    attn_lower_out(l, layer, attn_ir_out(node, 0));
+    attn_lower_number(l, layer, "axis", axis);
+    attn_lower_ints(l, layer, "length", attn_ir_in(node, 1));
+    if (attn_ir_int(node, "inverse", 0)) attn_lower_flag(l, layer, "inverse", true);
+    if (attn_ir_int(node, "onesided", 0)) attn_lower_flag(l, layer, "onesided", true);
+    return ATTN_OK;
+}
+
+static const char *range(attn_lower *l, const attn_ir_node *node, const char *limit,
+                         const char *delta)
+{
+    const char *y = attn_lower_temp(l);
+    cJSON *layer = attn_lower_layer(l, node, "range");
+    attn_lower_in_name(l, layer, attn_lower_scalar(l, 0, true));
+    attn_lower_in_name(l, layer, limit);
+    attn_lower_in_name(l, layer, delta);
+    attn_lower_out_name(l, layer, y);
+    return y;
+}
+
+static const char *unsqueeze(attn_lower *l, const attn_ir_node *node, const char *x, int64_t axis)
+{
+    cJSON *layer;
+    const char *y = attn_lower_unary(l, node, "unsqueeze", x, &layer);
+    attn_lower_int_list(l, layer, "axes", &axis, 1);
+    return y;
+}
+
+/* Frames [batch, frames, n, parts] of a signal [batch, length, parts] or [batch, length], times the
+ * window, and the transform of each. */
+static attn_status lower_stft(attn_lower *l, const attn_ir_node *node)
+{
+    attn_ir_value *signal = attn_ir_in(node, 0), *window = attn_ir_in(node, 2);
+    cJSON *layer;
+    if (!signal || !attn_ir_in(node, 1) || (!window && !attn_ir_in(node, 3)))
+        return attn_lower_fail(l, node, "an operand is missing");
+    bool flat = signal->shaped
+                    ? signal->rank == 2
+                    : signal->declared && signal->declared->shaped && signal->declared->rank == 2;
+    const char *x = attn_lower_value(l, signal), *step = attn_lower_value(l, node->in[1]);
+    const char *length = attn_lower_unary(l, node, "shape", x, &layer);
+    attn_lower_number(l, layer, "start", 1);
+    attn_lower_number(l, layer, "end", 2);
+    const char *n = attn_ir_in(node, 3)
+                        ? attn_lower_value(l, node->in[3])
+                        : attn_lower_unary(l, node, "size", attn_lower_value(l, window), NULL);
+    const char *limit = attn_lower_binary(l, node, "sub", length, n, NULL);
+    limit = attn_lower_unary(l, node, "add", limit, &layer);
+    attn_lower_number(l, layer, "value", 1);
+    const char *first = unsqueeze(l, node, range(l, node, limit, step), 1);
+    const char *offset = range(l, node, n, attn_lower_scalar(l, 1, true));
+    const char *index = attn_lower_binary(l, node, "add", first, offset, NULL);
+    x = attn_lower_binary(l, node, "gather", x, index, &layer);
+    attn_lower_number(l, layer, "axis", 1);
+    if (flat) x = unsqueeze(l, node, x, -1);
+    if (window) {
+        const char *factor = unsqueeze(l, node, attn_lower_value(l, window), 1);
+        x = attn_lower_binary(l, node, "mul", x, factor, NULL);
+    }
+    layer = attn_lower_layer(l, node, "dft");
+    attn_lower_in_name(l, layer, x);
+    if (attn_ir_int(node, "onesided", 1)) attn_lower_flag(l, layer, "onesided", true);
+    attn_lower_out(l, layer, attn_ir_out(node, 0));
+    return ATTN_OK;
+}
+
 const attn_lowering attn_lowerings_reduce[] = {
     {"ArgMax", "", lower_arg, "argmax"},
     {"ArgMin", "", lower_arg, "argmin"},
     {"BlackmanWindow", "", lower_window, NULL},
     {"ConstantOfShape", "", lower_constant_of_shape, NULL},
     {"CumSum", "", lower_cumsum, NULL},
+    {"DFT", "", lower_dft, NULL},
+    {"Det", "", attn_lower_same, "det"},
+    {"DFT", "", lower_dft, NULL},
+    {"Det", "", attn_lower_same, "det"},
     {"HammingWindow", "", lower_window, NULL},
     {"HannWindow", "", lower_window, NULL},
     {"Hardmax", "", lower_softmax, "hardmax"},
@@ -233,6 +313,7 @@ const attn_lowering attn_lowerings_reduce[] = {
     {"ReduceProd", "", lower_reduce, "reduce_prod"},
     {"ReduceSum", "", lower_reduce, "reduce_sum"},
     {"ReduceSumSquare", "", lower_reduce, "reduce_sum_square"},
+    {"STFT", "", lower_stft, NULL},
     {"Shape", "", lower_shape, NULL},
     {"Size", "", attn_lower_same, "size"},
     {"Softmax", "", lower_softmax, "softmax"},

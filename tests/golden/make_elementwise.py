@@ -332,6 +332,28 @@ for start, end in ((None, None), (1, None), (-2, None), (0, 2), (1, -1), (-9, 9)
 for x in (3 * f32(2, 90), EDGES[None]):
     case("relu6", {"x": x}, np.clip(x, 0, 6))
 
+# ---- transforms and determinants ------------------------------------------------------------------------------------
+
+
+def parts(z):
+    return np.stack([z.real, z.imag], -1)
+
+
+for shape, axis in (((2, 12, 1), 0), ((2, 9, 2), -2), ((2, 3, 10, 2), 0), ((2, 4, 5, 3, 1), 1)):
+    x = f32(*shape)
+    z = wide(x)[..., 0] + (1j * wide(x)[..., 1] if shape[-1] == 2 else 0)
+    at = axis + 1 if axis >= 0 else z.ndim + axis + 1
+    for length in (None, 7, 16):
+        case("dft", {"x": x}, parts(np.fft.fft(z, length, at)), 1e-6, axis=axis, **({"length": length} if length else {}))
+        case("dft", {"x": x}, parts(np.fft.ifft(z, length, at)), 1e-6, axis=axis, inverse=True, **({"length": length} if length else {}))
+        half = np.moveaxis(np.moveaxis(np.fft.fft(z, length, at), at, 0)[: (length or z.shape[at]) // 2 + 1], 0, at)
+        case("dft", {"x": x}, parts(half), 1e-6, axis=axis, onesided=True, **({"length": length} if length else {}))
+case("dft", {"x": x, "n": Same(np.int32(4), True)}, parts(np.fft.fft(z, 4, 2)), 1e-6, axis=1, length_from="n")
+for shape in ((3, 1, 1), (3, 2, 2), (2, 3, 4, 4), (2, 7, 7)):
+    x = f32(*shape)
+    case("det", {"x": x}, np.linalg.det(wide(x)), 1e-6)
+case("det", {"x": np.array([[[0, 1], [1, 0]], [[1, 2], [2, 4]], [[0, 0], [0, 1]]], np.float32)}, [-1, 0, 0])
+
 # ---- what must be refused -------------------------------------------------------------------------------------------
 
 
@@ -414,6 +436,12 @@ ENDPOINTS = {"layer": "range", "in": ["x", "y", "z"]}
 refuse(ENDPOINTS, "the range", shapes={"x": [], "y": [], "z": []})
 refuse(ENDPOINTS, "0 to 0 in steps of 0 is no range", shapes={"x": [], "y": [], "z": []}, known="xyz")
 refuse(ENDPOINTS, "input 1 is [2], expected one number", shapes={"x": [], "y": [2], "z": []}, known="xyz")
+refuse(x("dft", axis=2), "input [2, 3, 4] has no numbers of 1 or 2 parts along axis 2")
+refuse(x("dft"), "input [2, 3, 4] has no numbers of 1 or 2 parts")
+refuse(x("dft", axis=3), "axis 3 is none of input 0", shapes={"x": [2, 3, 2]})
+refuse(x("dft", length=0), '"length"', shapes={"x": [2, 3, 2]})
+refuse(x("det"), "input [2, 3, 4] is none of square matrices")
+refuse(x("det"), "rank", shapes={"x": [3]})
 refuse(x("shape", start=2, end=1), "input [2, 3, 4] has no dimensions from 2 up to 1")
 refuse(x("shape"), "has no dimensions", shapes={"x": []})
 

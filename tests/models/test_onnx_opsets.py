@@ -259,6 +259,16 @@ def values():
     yield "Size", 13, [ints(3, 5)]
     for value in (None, np.array([2.5], np.float32), np.array([7], np.int64), np.array([True]), np.array([2**40], np.int64) // 2**20):
         yield "ConstantOfShape", 9, [np.array([2, 3], np.int64)], {} if value is None else {"value": numpy_helper.from_array(value)}
+    for shape, axis in (((2, 9, 1), 1), ((2, 3, 8, 2), 2), ((2, 6, 4, 2), 1)):
+        for more in ({}, {"inverse": 1}) + (({"onesided": 1},) if shape[-1] == 1 else ()):
+            yield "DFT", 17, [f32(*shape)], {"axis": axis, "tolerance": 1e-5} | more
+            yield "DFT", 17, [f32(*shape), Const(np.int64(6))], {"axis": axis, "tolerance": 1e-5} | more
+            yield "DFT", 20, [f32(*shape), None, Const(np.int64(axis))], {"tolerance": 1e-5} | more
+    for onesided in (0, 1):
+        for signal in ((2, 50, 1), (2, 50)):
+            yield "STFT", 17, [f32(*signal), Const(np.int64(8)), Const(np.hanning(16).astype(np.float32))], {"onesided": onesided, "tolerance": 1e-5}
+            yield "STFT", 17, [f32(*signal), Const(np.int64(5)), None, Const(np.int64(16))], {"onesided": onesided, "tolerance": 1e-5}
+    yield "Det", 11, [f32(3, 2, 5, 5)], {"tolerance": 1e-5}
     for op in ("HannWindow", "HammingWindow", "BlackmanWindow"):
         for periodic in (0, 1):
             yield op, 17, [np.array(9, np.int32)], {"periodic": periodic, "tolerance": 1e-5}
