@@ -123,6 +123,8 @@ attn_status attn_need_float(attn_reader *r, const char *key, double min, double 
 attn_status attn_read_bool(attn_reader *r, const char *key, bool *value);
 /* One of a list of words, which ends with NULL: *value is its index. */
 attn_status attn_read_word(attn_reader *r, const char *key, const char *const *words, int *value);
+/* A text as it stands; NULL if the key is absent. */
+attn_status attn_read_text(attn_reader *r, const char *key, const char **text);
 attn_status attn_need_word(attn_reader *r, const char *key, const char *const *words, int *value);
 /* An integer or a list of at most `most` integers in [min, max]; *count is 0 if the key is absent.
  * A list entry may be the name of a symbolic dimension: it is stored as ATTN_SYMBOL(i), and

@@ -195,6 +195,20 @@ attn_status attn_read_word(attn_reader *r, const char *key, const char *const *w
     return ATTN_OK;
 }
 
+attn_status attn_read_text(attn_reader *r, const char *key, const char **text)
+{
+    attn_attr *a = find(r, key);
+    char shown[100];
+    *text = NULL;
+    if (!a) return ATTN_OK;
+    a->used = true;
+    if (a->kind != ATTN_ATTR_TEXT)
+        return attn_reader_fail(r, "key \"%s\" is %s, expected a text", key,
+                                show(a, shown, sizeof shown));
+    *text = a->text;
+    return ATTN_OK;
+}
+
 attn_status attn_need_word(attn_reader *r, const char *key, const char *const *words, int *value)
 {
     return attn_has_key(r, key) ? attn_read_word(r, key, words, value) : missing(r, key);

@@ -1,5 +1,5 @@
 /* Convolution and pooling. */
-#include "runtime/onnx/lower.h"
+#include "runtime/onnx/lower_conv.h"
 
 #include <string.h>
 
@@ -45,19 +45,24 @@ static attn_status weights(attn_lower *l, const attn_ir_node *node, cJSON *layer
     return ATTN_OK;
 }
 
+attn_status attn_lower_conv_attributes(attn_lower *l, const attn_ir_node *node, cJSON *layer)
+{
+    int64_t groups = attn_ir_int(node, "group", 1);
+    if (groups != 1) attn_lower_number(l, layer, "groups", (double)groups);
+    return windows(l, node, layer);
+}
+
 static attn_status lower_conv(attn_lower *l, const attn_ir_node *node)
 {
     cJSON *layer = attn_lower_layer(l, node, attn_lower_entry(l)->layer);
-    int64_t groups = attn_ir_int(node, "group", 1);
     attn_lower_in(l, layer, attn_ir_in(node, 0));
     attn_lower_out(l, layer, attn_ir_out(node, 0));
     ATTN_TRY(weights(l, node, layer));
-    if (groups != 1) attn_lower_number(l, layer, "groups", (double)groups);
     if (strcmp(node->op, "ConvTranspose") == 0) {
         list(l, node, layer, "output_padding", "output_padding");
         list(l, node, layer, "output_shape", "output_shape");
     }
-    return windows(l, node, layer);
+    return attn_lower_conv_attributes(l, node, layer);
 }
 
 /* ---- pooling ------------------------------------------------------------------------------- */
@@ -186,15 +191,69 @@ static attn_status lower_resize(attn_lower *l, const attn_ir_node *node)
     return ATTN_OK;
 }
 
+/* ---- others -------------------------------------------------------------------------------- */
+
+static attn_status lower_grid_sample(attn_lower *l, const attn_ir_node *node)
+{
+    cJSON *layer = attn_lower_plain(l, node, "grid_sample");
+    const char *mode = attn_ir_text(node, "mode", "bilinear");
+    attn_lower_word(l, layer, "mode",
+                    strcmp(mode, "bilinear") == 0  ? "linear"
+                    : strcmp(mode, "bicubic") == 0 ? "cubic"
+                                                   : mode);
+    word(l, node, layer, "padding_mode", "padding", "zeros");
+    if (attn_ir_int(node, "align_corners", 0)) attn_lower_flag(l, layer, "align_corners", true);
+    return ATTN_OK;
+}
+
+static attn_status lower_lrn(attn_lower *l, const attn_ir_node *node)
+{
+    cJSON *layer = attn_lower_plain(l, node, "lrn");
+    attn_lower_number(l, layer, "size", (double)attn_ir_int(node, "size", 1));
+    attn_lower_number(l, layer, "alpha", (double)attn_ir_float(node, "alpha", 1e-4f));
+    attn_lower_number(l, layer, "beta", (double)attn_ir_float(node, "beta", 0.75f));
+    attn_lower_number(l, layer, "bias", (double)attn_ir_float(node, "bias", 1));
+    return ATTN_OK;
+}
+
+static attn_status lower_max_unpool(attn_lower *l, const attn_ir_node *node)
+{
+    static const int64_t ones[] = {1, 1, 1};
+    size_t axes, count;
+    cJSON *layer = attn_lower_layer(l, node, "max_unpool");
+    attn_lower_in(l, layer, attn_ir_in(node, 0));
+    attn_lower_in(l, layer, attn_ir_in(node, 1));
+    attn_lower_out(l, layer, attn_ir_out(node, 0));
+    attn_ir_ints(node, "kernel_shape", &axes);
+    list(l, node, layer, "kernel_shape", "kernel");
+    list(l, node, layer, "strides", "stride");
+    list(l, node, layer, "pads", "padding");
+    if (!attn_ir_ints(node, "strides", &count) && axes <= 3)
+        attn_lower_int_list(l, layer, "stride", ones, axes);
+    attn_lower_ints(l, layer, "output_shape", attn_ir_in(node, 2));
+    return ATTN_OK;
+}
+
+static attn_status lower_einsum(attn_lower *l, const attn_ir_node *node)
+{
+    cJSON *layer = attn_lower_plain(l, node, "einsum");
+    attn_lower_word(l, layer, "equation", attn_ir_text(node, "equation", ""));
+    return ATTN_OK;
+}
+
 const attn_lowering attn_lowerings_windows[] = {
     {"AveragePool", "", lower_pool, "mean"},
     {"Conv", "", lower_conv, "conv"},
     {"ConvTranspose", "", lower_conv, "conv_transpose"},
+    {"Einsum", "", lower_einsum, NULL},
     {"GlobalAveragePool", "", lower_pool, "mean"},
     {"GlobalLpPool", "", lower_pool, "lp"},
     {"GlobalMaxPool", "", lower_pool, "max"},
+    {"GridSample", "", lower_grid_sample, NULL},
+    {"LRN", "", lower_lrn, NULL},
     {"LpPool", "", lower_pool, "lp"},
     {"MaxPool", "", lower_pool, "max"},
+    {"MaxUnpool", "", lower_max_unpool, NULL},
     {"Resize", "", lower_resize, NULL},
     {"Upsample", "", lower_resize, NULL},
     {NULL, NULL, NULL, NULL},

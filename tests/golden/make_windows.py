@@ -333,6 +333,82 @@ refuse({**RNN, "direction": "bidirectional"}, {"x": [3, 2, 4], "w": [1, 5, 4], "
 refuse({**RNN, "bias_from": "b"}, {"x": [3, 2, 4], "w": [1, 5, 4], "r": [1, 5, 5], "b": [1, 5]}, "the bias is [1, 5], expected [1, 10]")
 refuse({**RNN, "f": "square"}, {"x": [3, 2, 4], "w": [1, 5, 4], "r": [1, 5, 5]}, '"square"')
 
+# ---- einsum ------------------------------------------------------------------------------------
+
+for equation, *shapes in [
+        ("ij,jk->ik", (4, 5), (5, 6)), ("bhqd,bhkd->bhqk", (2, 3, 4, 5), (2, 3, 7, 5)), ("bhqk,bhkd->bqhd", (2, 3, 4, 7), (2, 3, 7, 5)), ("ii->i", (4, 4)),
+        ("ii", (4, 4)), ("ij->ji", (3, 4)), ("ij->", (3, 4)), ("...ij,...jk->...ik", (2, 3, 4, 5), (3, 5, 2)), ("...ij->...", (2, 3, 4)), ("i,i", (5,), (5,)),
+        ("i,j->ij", (5,), (4,)), ("bij,bjk", (2, 3, 4), (2, 4, 5)), ("ab,bc,cd->ad", (3, 4), (4, 5), (5, 6)), ("ab,ab,ab->b", (3, 4), (3, 4), (3, 4)),
+        ("abc,cd,def->abef", (2, 3, 4), (4, 5), (5, 2, 3)), ("bchw,bkhw->bck", (2, 3, 4, 5), (2, 6, 4, 5)), ("bhwc,hkc->bhwk", (2, 3, 4, 5), (3, 6, 5)),
+        ("ab,b->a", (3, 4), (4,)), ("aab,b->a", (3, 3, 4), (4,)), (" ij , jk -> ik ", (70, 33), (33, 40)), ("ij,kl->", (2, 3), (4, 5)), ("ibnd,jbnd->bnij", (5, 2, 3, 4), (6, 2, 3, 4))]:
+    xs = [rand(*s) for s in shapes]
+    y = torch.einsum(equation, *[t(x) for x in xs])
+    case("einsum", {f"x{i}": x for i, x in enumerate(xs)}, {"y": y}, equation=equation)
+case("einsum", {"a": rand(3, 1), "b": rand(4, 5)}, {"y": np.zeros((3, 5))}, equation="ij,jk->ik")
+tensors[f"{cases[-1]['name']}/out/y"] = np.einsum("ij,jk->ik", np.broadcast_to(tensors[f"{cases[-1]['name']}/in/a"], (3, 4)), tensors[f"{cases[-1]['name']}/in/b"]).astype(np.float32)
+for equation, fragment in (("i-j", "'-'"), ("ij,jk->ik", "another number of operands than 1"), ("ijk->i", "fit an operand's rank"), ("ij->k", "the output has a wrong label"),
+                           ("ij->ii", "the output has a wrong label"), ("ii->i", "a label has different sizes"), ("abcdefghi->a", "more than 8 labels")):
+    refuse({"layer": "einsum", "equation": equation}, {"x": [3, 4]}, fragment)
+refuse({"layer": "einsum"}, {"x": [3, 4]}, '"equation" is missing')
+
+# ---- quantisation ------------------------------------------------------------------------------
+
+LIMITS = {"u8": (0, 255), "i8": (-128, 127), "u16": (0, 65535), "i16": (-32768, 32767), "u4": (0, 15), "i4": (-8, 7)}
+for kind, (low, high) in LIMITS.items():
+    x, scale, zero = rand(3, 4, 5, scale=20), np.abs(rand(4)) + 0.25, ints(max(low, -9), 9, 4)
+    x.flat[:4] = np.inf, -np.inf, 2.5 * scale[0], 3.5 * scale[0]
+    codes = np.clip(np.rint(x / scale[:, None]) + zero[:, None], low, high).astype(np.int64)
+    case("quantize_linear", {"x": x, "s": scale, "z": zero}, {"y": codes}, tolerance=0, type=kind)
+    case("dequantize_linear", {"x": codes, "s": scale, "z": zero}, {"y": (codes - zero[:, None]).astype(np.float32) * scale[:, None]}, tolerance=0)
+    one = np.float32(scale[0])
+    case("quantize_linear", {"x": x, "s": np.array([one])}, {"y": np.clip(np.rint(x / one), low, high).astype(np.int64)}, tolerance=0, type=kind)
+x, scale, zero = rand(4, 6, 3, scale=20), np.abs(rand(4, 3, 3)) + 0.25, ints(0, 9, 4, 3, 3)
+wide, far = scale.repeat(2, 1), zero.repeat(2, 1)
+case("quantize_linear", {"x": x, "s": scale, "z": zero}, {"y": np.clip(np.rint(x / wide) + far, 0, 255).astype(np.int64)}, tolerance=0, axis=1, block_size=2)
+case("dequantize_linear", {"x": ints(0, 255, 4, 6, 3), "s": scale, "z": zero}, {"y": np.zeros(1)}, tolerance=0, axis=-2, block_size=2)
+tensors[f"{cases[-1]['name']}/out/y"] = (tensors[f"{cases[-1]['name']}/in/x"] - far).astype(np.float32) * wide
+for x in (rand(3, 40), np.abs(rand(5, 7)), -np.abs(rand(9)), np.zeros(4, np.float32)):
+    low, high = min(x.min(), 0), max(x.max(), 0)
+    scale = np.float32((high - low) / np.float32(255)) if high > low else np.float32(1)
+    zero = np.rint(-np.float32(low) / scale)
+    case("dynamic_quantize_linear", {"x": x}, {"y": np.clip(np.rint(x / scale) + zero, 0, 255).astype(np.int64), "s": np.array(scale), "z": np.array(int(zero))}, tolerance=0)
+refuse({"layer": "quantize_linear", "in": ["x", "s"]}, {"x": [3, 4], "s": [3]}, "input 1 is [3], which does not fit axis 1 of [3, 4]")
+refuse({"layer": "quantize_linear", "in": ["x", "s"], "type": "u7"}, {"x": [3, 4], "s": [3]}, '"u7"')
+refuse({"layer": "dequantize_linear", "in": ["x", "s"], "block_size": 2}, {"x": [3, 4], "s": [3, 4]}, "does not fit")
+
+# ---- others ------------------------------------------------------------------------------------
+
+for size in (1, 2, 3, 5):
+    x = rand(2, 6, 3, 4)
+    y = F.local_response_norm(t(x).flip(1), size, 0.3, 0.6, 1.5).flip(1)  # torch's even window leans the other way
+    case("lrn", {"x": x}, {"y": y}, size=size, alpha=0.3, beta=0.6, bias=1.5)
+for axes, kernel, a in ((1, (2,), {}), (2, (2, 2), {}), (2, (3, 2), {"stride": [2, 2], "padding": [1, 0, 1, 0]}), (3, (2, 2, 2), {})):
+    x = rand(2, 3, *(8, 6, 4)[:axes])
+    stride, padding = a.get("stride", kernel), a.get("padding", [0] * axes)[:axes]
+    y, i = MAX[axes](t(x), kernel, stride, padding, return_indices=True)
+    size = [(n - 1) * s - 2 * p + k for n, s, p, k in zip(y.shape[2:], stride, padding, kernel)]
+    own = torch.zeros(2, 3, *size, dtype=torch.double).flatten(2)
+    flat = i.flatten(2) % own.shape[2]
+    for n in range(2):
+        for c in range(3):
+            for k in range(flat.shape[2]):
+                own[n, c, flat[n, c, k]] = y.flatten(2)[n, c, k]
+    index = flat.reshape(y.shape) + torch.arange(6).view(2, 3, *[1] * axes) * own.shape[2]
+    own = own.reshape(2, 3, *size)
+    inputs = {"x": y.numpy().astype(np.float32), "i": index.numpy().astype(np.int32)}
+    case("max_unpool", inputs, {"y": own}, kernel=list(kernel), **a)
+    case("max_unpool", inputs, {"y": F.pad(own, [0, 2] * axes)}, kernel=list(kernel), output_shape=[2, 3, *[n + 2 for n in size]], **a)
+for axes, size, out in ((2, (5, 6), (4, 7)), (3, (4, 5, 3), (3, 4, 5))):
+    x, grid = rand(2, 3, *size), (rng.uniform(-1.6, 1.6, (2, *out, axes))).astype(np.float32)
+    for mode in ("nearest", "linear", "cubic")[:3 if axes == 2 else 2]:
+        for padding in ("zeros", "border", "reflection"):
+            for corners in (False, True):
+                y = F.grid_sample(t(x), t(grid), {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode), padding, corners)
+                case("grid_sample", {"x": x, "g": grid}, {"y": y}, mode=mode, padding=padding, align_corners=corners, tolerance=2e-5)
+refuse({"layer": "grid_sample", "in": ["x", "g"]}, {"x": [1, 2, 3, 4], "g": [1, 5, 6, 3]}, "a grid [1, 5, 6, 3] does not fit the input [1, 2, 3, 4]")
+refuse({"layer": "max_unpool", "in": ["x", "x"], "kernel": [2, 2]}, {"x": [1, 2, 3, 4]}, "i32")
+refuse({"layer": "lrn"}, {"x": [1, 2, 3, 4]}, '"size" is missing')
+
 # ---- written -----------------------------------------------------------------------------------
 
 for name, items in (("windows", cases), ("windows_errors", errors)):
