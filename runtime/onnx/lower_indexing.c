@@ -51,6 +51,36 @@ static attn_status lower_gather(attn_lower *l, const attn_ir_node *node)
     return ATTN_OK;
 }
 
+/* What is left out of a Concat, since no value is empty: constants without elements, and parts of a
+ * shape before its first dimension or after its last, as functions take them. */
+static bool is_nothing(const attn_ir_value *value)
+{
+    double ends[2];
+    const attn_ir_node *slice = value ? attn_ir_made_by(value, "Slice") : NULL;
+    if (value && value->constant) return value->constant->count == 0;
+    const attn_ir_value *sliced = slice ? attn_ir_in(slice, 0) : NULL;
+    const attn_ir_node *shape = sliced ? attn_ir_made_by(sliced, "Shape") : NULL;
+    const attn_ir_value *x = shape ? attn_ir_in(shape, 0) : NULL;
+    if (!x || !x->shaped || shape->attrs || attn_ir_in(slice, 4)) return false;
+    for (size_t i = 0; i < 2; i++) {
+        const attn_ir_value *at = attn_ir_in(slice, i + 1);
+        if (!at || !attn_ir_number(at, &ends[i])) return false;
+        if (ends[i] < 0) ends[i] = fmax(ends[i] + x->rank, 0);
+        ends[i] = fmin(ends[i], x->rank);
+    }
+    return ends[0] >= ends[1];
+}
+
+static attn_status lower_concat(attn_lower *l, const attn_ir_node *node)
+{
+    cJSON *layer = attn_lower_layer(l, node, "concat");
+    for (size_t i = 0; i < node->inputs; i++)
+        if (!is_nothing(node->in[i])) attn_lower_in(l, layer, node->in[i]);
+    attn_lower_out(l, layer, attn_ir_out(node, 0));
+    copy_int(l, node, layer, "axis", "axis");
+    return ATTN_OK;
+}
+
 static attn_status lower_reshape(attn_lower *l, const attn_ir_node *node)
 {
     cJSON *layer = of_first(l, node, "reshape");
@@ -98,6 +128,10 @@ static attn_status lower_transpose(attn_lower *l, const attn_ir_node *node)
 static attn_status lower_slice(attn_lower *l, const attn_ir_node *node)
 {
     static const char *const keys[] = {"starts", "ends", "axes", "steps"};
+    const attn_ir_value *out = attn_ir_out(node, 0);
+    bool skipped = out && !out->results && is_nothing(out);
+    for (size_t i = 0; out && i < out->uses; i++) skipped &= attn_ir_is(out->use[i].node, "Concat");
+    if (skipped) return ATTN_OK;
     cJSON *layer = of_first(l, node, "slice");
     for (size_t i = 0; i < 4; i++) copy_ints(l, node, layer, keys[i], keys[i], i + 1);
     return ATTN_OK;
@@ -241,7 +275,7 @@ static attn_status lower_center_crop_pad(attn_lower *l, const attn_ir_node *node
 const attn_lowering attn_lowerings_indexing[] = {
     {"CenterCropPad", "", lower_center_crop_pad, NULL},
     {"Compress", "", lower_gather, "compress"},
-    {"Concat", "", lower_gather, "concat"},
+    {"Concat", "", lower_concat, NULL},
     {"DepthToSpace", "", lower_depth, "depth_to_space"},
     {"Expand", "", lower_expand, NULL},
     {"EyeLike", "", lower_eye_like, NULL},
