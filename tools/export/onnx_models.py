@@ -1,6 +1,6 @@
 """ONNX exports of models with random weights, as torch.onnx.export writes them, and what they compute.
 
-    python tools/export/onnx_exports.py FOLDER [--real] [--only vit,bert,...] [--exporters legacy,dynamo]
+    python tools/export/onnx_models.py FOLDER [--real] [--only vit,bert,...] [--exporters legacy,dynamo]
 
 For each model FOLDER/NAME holds legacy.onnx (dynamo=False) and dynamo.onnx (dynamo=True), the batch and a
 text's length open; inputs.npz and outputs.npz, and a second pair inputs_2.npz and outputs_2.npz of another
@@ -18,7 +18,6 @@ import dataclasses
 import logging
 import math
 import os
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable
@@ -191,7 +190,8 @@ def open_axes(inputs: dict[str, np.ndarray], text: bool) -> dict[str, dict[int, 
 
 def export(model: Model, module: torch.nn.Module, inputs: dict[str, np.ndarray], path: Path, exporter: str) -> None:
     names = list(inputs)
-    whole = module if isinstance(module, Attend) else Outputs(module, names, model.outputs)
+    # The exporters give a module the mode back that it was in, with all that it holds.
+    whole = module if isinstance(module, Attend) else Outputs(module, names, model.outputs).eval()
     values = tuple(torch.from_numpy(inputs[name]) for name in names)
     axes = open_axes(inputs, model.text)
     common = dict(input_names=names, output_names=model.outputs)
@@ -234,8 +234,7 @@ def last_line(error: Exception) -> str:
 
 
 def write(name: str, folder: Path, real: bool = False, exporters: tuple[str, ...] = EXPORTERS) -> list[str]:
-    """Writes one model; returns what went wrong, a line for each exporter. A process takes one exporter: what
-    another writes after it computes something else for some models (PyTorch 2.13)."""
+    """Writes one model; returns what went wrong, a line for each exporter."""
     model, problems = MODELS[name], []
     module = perturb(model.make(real), len(name))
     folder.mkdir(parents=True, exist_ok=True)
@@ -274,9 +273,6 @@ def main() -> int:
     unknown = set(options.only.split(",")) - set(MODELS) or set(options.exporters.split(",")) - set(EXPORTERS)
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(MODELS)} and {', '.join(EXPORTERS)}")
-    if options.exporters.count(","):
-        command = [sys.executable, __file__, str(options.folder), "--only", options.only] + ["--real"] * options.real
-        return max([subprocess.run([*command, "--exporters", one]).returncode for one in options.exporters.split(",")])
     logging.disable(logging.WARNING)
     status = 0
     for name in options.only.split(","):
