@@ -156,8 +156,8 @@ static attn_status open_onnx(attn_model *m, attn_found *found, attn_error *err)
     m->weights_name = m->description_name;
     ATTN_TRY(attn_onnx_import(&m->weights, m->weights_name, !m->plain_import, &m->memory,
                               &found->root, err));
-    m->imported = attn_description_text(found->root, &m->arena, err);
-    return m->imported ? ATTN_OK : ATTN_NO_MEMORY;
+    if (!m->wants_text) return ATTN_OK;
+    return attn_imported_text(found->root, m->plain_import, &m->arena, &m->imported, err);
 }
 
 /* The names that the path tells. */

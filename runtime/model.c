@@ -121,8 +121,8 @@ static attn_status describe(attn_model *m, const char *path, attn_error *err)
     return read_preprocess(m, err);
 }
 
-attn_status attn_model_describe(attn_model **out, const char *path,
-                                const attn_model_options *options, attn_error *err)
+static attn_status open_described(attn_model **out, const char *path, bool wants_text,
+                                  const attn_model_options *options, attn_error *err)
 {
     attn_model_options defaults = {0};
     attn_error inner;
@@ -137,8 +137,10 @@ attn_status attn_model_describe(attn_model **out, const char *path,
     attn_memory_init(&memory, options->allocator, options->max_memory);
     ATTN_TRY(attn_alloc(&memory, sizeof(attn_model), "a model", &fresh, err));
     attn_model *m = fresh;
-    *m = (attn_model){
-        .memory = memory, .precision = options->precision, .plain_import = options->plain_import};
+    *m = (attn_model){.memory = memory,
+                      .precision = options->precision,
+                      .plain_import = options->plain_import,
+                      .wants_text = wants_text};
     attn_arena_init(&m->arena, &m->memory);
     attn_status status = describe(m, path, err);
     if (status) {
@@ -149,12 +151,18 @@ attn_status attn_model_describe(attn_model **out, const char *path,
     return ATTN_OK;
 }
 
+attn_status attn_model_describe(attn_model **out, const char *path,
+                                const attn_model_options *options, attn_error *err)
+{
+    return open_described(out, path, true, options, err);
+}
+
 attn_status attn_model_open(attn_model **out, const char *path, const attn_model_options *options,
                             attn_error *err)
 {
     attn_error inner;
     if (!err) err = &inner;
-    ATTN_TRY(attn_model_describe(out, path, options, err));
+    ATTN_TRY(open_described(out, path, false, options, err));
     if (prepare_weights(*out, err) == ATTN_OK) return ATTN_OK;
     attn_model_close(*out);
     *out = NULL;

@@ -10,6 +10,7 @@ struct attn_model {
     attn_memory memory;
     attn_arena arena;
     bool plain_import;            /* as asked for */
+    bool wants_text;              /* `imported` is wanted */
     attn_precision precision;     /* what was asked for, or else what the weight file asks for */
     const char *folder;           /* "models/cifar10_cct" */
     const char *description_name; /* the description's file, or "vit.json (built in)" */

@@ -58,8 +58,8 @@ static bool can_evaluate(const attn_planner *p, const attn_plan_step *step, cons
 {
     const attn_node *node = step->node;
     unsigned flags = node->layer->flags;
-    if ((node->inputs == 0 && !(flags & ATTN_BY_SHAPE)) || (flags & ATTN_NEVER_KNOWN) || c->cache_parts || c->by_past ||
-        step->outputs != node->outputs)
+    if ((node->inputs == 0 && !(flags & ATTN_BY_SHAPE)) || (flags & ATTN_NEVER_KNOWN) ||
+        c->cache_parts || c->by_past || step->outputs != node->outputs)
         return false;
     for (size_t i = 0; i < step->outputs; i++)
         if (p->plan->value[step->out_value[i]].count > MOST_ELEMENTS) return false;

@@ -35,7 +35,7 @@ int cmd_describe(int argc, char **argv)
     if (!cli_options(&c, argc, argv, options, &status)) return status;
     if (c.count != 1) return cli_usage(&c, "one model is needed, found %zu", c.count);
     /* Only the search: a description is also wanted when the weights do not fit it. */
-    attn_model names = {.packed = NULL};
+    attn_model names = {.wants_text = true};
     attn_memory_init(&names.memory, NULL, c.max_memory);
     attn_arena_init(&names.arena, &names.memory);
     status = attn_find_description(&names, c.argument[0], &found, &err) ? cli_error(&err)

@@ -1,6 +1,7 @@
 #include "runtime/onnx/import.h"
 #include "runtime/onnx/lift.h"
 #include "runtime/onnx/lower_state.h"
+#include "runtime/onnx/readable.h"
 
 #include <string.h>
 
@@ -39,6 +40,24 @@ static attn_status import(attn_weights *w, const char *path, bool lift, attn_onn
     w->count = lowered.weights;
     ATTN_TRY(attn_weights_sort(w, err));
     return take_files(w, model, err);
+}
+
+attn_status attn_imported_text(const cJSON *root, bool plain, attn_arena *arena, const char **text,
+                               attn_error *err)
+{
+    attn_arena own;
+    attn_error inner = {.status = ATTN_OK};
+    attn_status status = ATTN_OK;
+    attn_arena_init(&own, arena->memory);
+    cJSON *copy = cJSON_Duplicate(root, true);
+    if (!copy) status = attn_fail(&inner, ATTN_NO_MEMORY, "out of memory for the description");
+    if (!status && !plain) status = attn_readable_roll(copy, &own, &inner);
+    if (!status && !plain) status = attn_readable_names(copy, &own, &inner);
+    *text = status ? NULL : attn_description_text(copy, arena, &inner);
+    cJSON_Delete(copy);
+    attn_arena_free(&own);
+    if (!*text && err) *err = inner;
+    return *text ? ATTN_OK : inner.status ? inner.status : ATTN_NO_MEMORY;
 }
 
 attn_status attn_onnx_import(attn_weights *w, const char *path, bool lift, attn_memory *memory,

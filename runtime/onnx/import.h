@@ -19,6 +19,10 @@ attn_status attn_onnx_import(attn_weights *w, const char *path, bool lift, attn_
  * NULL: no memory. */
 const char *attn_description_text(const cJSON *root, attn_arena *arena, attn_error *err);
 
+/* That text of an imported description; unless it is plain, with groups and short names. */
+attn_status attn_imported_text(const cJSON *root, bool plain, attn_arena *arena, const char **text,
+                               attn_error *err);
+
 /* ---- parts ----------------------------------------------------------------------------------- */
 
 /* What lowering gives. */

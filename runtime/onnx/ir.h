@@ -52,7 +52,9 @@ struct attn_ir_value {
     attn_ir_amount dim[ATTN_MAX_RANK];
     size_t elements;               /* 0: its elements are not known without data */
     const attn_ir_amount *element; /* of an integer value, where each is known */
-    bool uniform;                  /* all its elements are this number, at every size */
+    bool counts;                   /* known integers: each is its own index, 0, 1, 2 ... */
+    bool grid;    /* known integers: its rows are the indices of an array, all of them in order */
+    bool uniform; /* all its elements are this number, at every size */
     double number;
     const attn_onnx_tensor *fixed; /* the elements, if they are the same at every size: float or
                                     * int32; NULL: they are not */

@@ -13,6 +13,7 @@ attn_status attn_lift(attn_ir *ir)
     attn_lift_activations(ir);
     attn_lift_linear(ir);
     attn_lift_attention(ir);
+    attn_lift_masks(ir);
     attn_lift_sizes(ir);
     attn_lift_names(ir);
     return attn_ir_status(ir);

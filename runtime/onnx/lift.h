@@ -23,6 +23,7 @@ void attn_lift_activations(attn_ir *ir);
 void attn_lift_linear(attn_ir *ir);
 void attn_lift_attention(attn_ir *ir);
 void attn_lift_sizes(attn_ir *ir);
+void attn_lift_masks(attn_ir *ir);
 void attn_lift_trivial(attn_ir *ir);
 void attn_lift_moves(attn_ir *ir);
 void attn_lift_names(attn_ir *ir);
@@ -60,6 +61,8 @@ bool attn_view_dims(const attn_ir *ir, const attn_ir_value *value, size_t *dim, 
 /* Is the node one that only moves elements of its first input (Reshape, Transpose, Squeeze,
  * Unsqueeze, Flatten, Expand, Slice, Gather of one index)? */
 bool attn_view_is(const attn_ir_node *node);
+/* All elements of the first input, in their order. */
+bool attn_view_is_flat(const attn_ir_node *node);
 /* *view: each element in its own place. */
 bool attn_view_begin(const attn_ir *ir, size_t count, attn_view *view);
 /* What node->out[slot] is of that of which node->in[0] is `in`; false: it cannot be told. */

@@ -354,14 +354,14 @@ static attn_ir_value *swapped(found *f, attn_ir_value *value)
 
 static void replace(found *f, attn_ir_value *const *qkv, size_t heads, size_t kv_heads)
 {
-    attn_ir_value *in[6] = {qkv[Q], qkv[K], qkv[V], f->bias[0], f->bias[1], f->mask};
+    attn_ir_value *in[7] = {qkv[Q], qkv[K], qkv[V], f->bias[0], f->bias[1], f->mask, NULL};
     if (f->mask && f->hides) {
         attn_ir_value *keeps = attn_ir_new_value(f->ir, f->mask->name, ATTN_ONNX_BOOL);
         attn_ir_insert(f->ir, f->second, "Not", "", 1, &f->mask, 1, &keeps);
         in[5] = keeps;
     }
     attn_ir_value *none = NULL;
-    attn_ir_node *fresh = attn_ir_insert(f->ir, f->second, "Attention", "attn", 6, in, 1, &none);
+    attn_ir_node *fresh = attn_ir_insert(f->ir, f->second, "Attention", "attn", 7, in, 1, &none);
     if (!fresh) return;
     fresh->name = f->softmax->name;
     fresh->scope = f->softmax->scope;

@@ -56,10 +56,23 @@ static bool is_bias(const product *p, const attn_ir_value *value)
            value->constant->count == columns_of(p) && attn_onnx_is_float(value->constant->type);
 }
 
+/* Rows of a table by ids that a run gives. */
+static void lift_embedding(attn_ir *ir, attn_ir_node *node)
+{
+    attn_ir_value *table = attn_ir_in(node, 0), *ids = attn_ir_in(node, 1);
+    if (!is_matrix(table) || !ids || ids->constant || ids->elements || ids->counts ||
+        ids->uniform || attn_ir_int(node, "axis", 0) != 0)
+        return;
+    attn_ir_value *in[2] = {ids, table};
+    attn_ir_node *fresh = attn_lift_make(ir, node->out[0], "Embedding", 2, in);
+    if (fresh) fresh->name = node->name;
+}
+
 void attn_lift_linear(attn_ir *ir)
 {
     for (attn_ir_node *n = ir->main->first; n; n = n->next) {
         product p;
+        if (attn_ir_is(n, "Gather")) lift_embedding(ir, n);
         if (n->outputs != 1 || !read_product(n, &p)) continue;
         attn_ir_value *y = n->out[0];
         if (p.bias && !is_bias(&p, p.bias)) continue;

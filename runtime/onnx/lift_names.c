@@ -52,6 +52,12 @@ void attn_lift_names(attn_ir *ir)
                  {"LayerNormalization", ""}, {"Conv", ""},          {"ConvTranspose", ""}};
     for (attn_ir_node *n = ir->main->first; n; n = n->next) {
         char scope[MOST];
+        if (strcmp(n->op, "Attention") == 0 && strcmp(n->domain, "attn") == 0 &&
+            scope_of(n, scope)) {
+            const char *name = attn_arena_text(ir->arena, scope, strlen(scope), ir->err);
+            if (!name) ir->failed = true;
+            if (name) n->name = name;
+        }
         for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
             if (strcmp(n->op, named[i].op) != 0 || strcmp(n->domain, named[i].domain) != 0)
                 continue;

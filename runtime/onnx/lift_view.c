@@ -36,11 +36,22 @@ bool attn_view_dims(const attn_ir *ir, const attn_ir_value *value, size_t *dim, 
 
 static const char *const flat[] = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", NULL};
 
+/* The elements of the first input in their order, if there are as many. */
 static bool is_flat(const attn_ir_node *node)
 {
     for (int i = 0; flat[i]; i++)
         if (attn_ir_is(node, flat[i])) return true;
-    return false;
+    if (attn_ir_is(node, "Gather"))
+        return node->in[1] && node->in[1]->counts && !attn_ir_int(node, "axis", 0);
+    return attn_ir_is(node, "GatherND") && node->in[1] && node->in[1]->grid &&
+           !attn_ir_int(node, "batch_dims", 0);
+}
+
+bool attn_view_is_flat(const attn_ir_node *node)
+{
+    size_t in[ATTN_MAX_RANK], out[ATTN_MAX_RANK], count, total;
+    return node && is_flat(node) && attn_view_dims(NULL, node->in[0], in, &count) &&
+           attn_view_dims(NULL, node->out[0], out, &total) && total == count;
 }
 
 bool attn_view_is(const attn_ir_node *node)

@@ -252,6 +252,17 @@ static void second_operand(attn_lower *l, cJSON *layer, attn_ir_value *a, attn_i
         attn_lower_in(l, layer, b);
 }
 
+/* A constant of several numbers is the layer's own weight, where it takes one. */
+static bool is_weight(const char *layer, const attn_ir_value *a, const attn_ir_value *b)
+{
+    static const char *const layers[] = {"add", "sub", "mul", "div", "max", "min", NULL};
+    for (int i = 0; layers[i]; i++)
+        if (strcmp(layer, layers[i]) == 0)
+            return !a->constant && b->constant && b->constant->count > 1 &&
+                   attn_onnx_is_float(b->constant->type);
+    return false;
+}
+
 static attn_status lower_binary(attn_lower *l, const attn_ir_node *node)
 {
     const char *name = attn_lower_entry(l)->layer;
@@ -259,14 +270,17 @@ static attn_status lower_binary(attn_lower *l, const attn_ir_node *node)
     double number;
     if (!a || !b) return attn_lower_fail(l, node, "an operand is missing");
     bool commutes = strcmp(name, "add") == 0 || strcmp(name, "mul") == 0;
-    if (commutes && is_value(b, a, &number)) {
+    if (commutes && (is_value(b, a, &number) || is_weight(name, b, a))) {
         attn_ir_value *first = a;
         a = b;
         b = first;
     }
     cJSON *layer = attn_lower_layer(l, node, name);
     attn_lower_in(l, layer, a);
-    second_operand(l, layer, a, b);
+    if (is_weight(name, a, b))
+        ATTN_TRY(attn_lower_weight(l, node, layer, "weight", b, ""));
+    else
+        second_operand(l, layer, a, b);
     out_narrow(l, node, layer);
     return ATTN_OK;
 }

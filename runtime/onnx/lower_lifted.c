@@ -15,6 +15,16 @@ static attn_status lower_linear(attn_lower *l, const attn_ir_node *node)
     return ATTN_OK;
 }
 
+static attn_status lower_embedding(attn_lower *l, const attn_ir_node *node)
+{
+    const char *ids = attn_lower_value(l, node->in[0]);
+    cJSON *layer = attn_lower_layer(l, node, "embedding");
+    attn_lower_in_name(l, layer, ids);
+    ATTN_TRY(attn_lower_weight(l, node, layer, "weight", node->in[1], ".weight"));
+    attn_lower_out(l, layer, node->out[0]);
+    return ATTN_OK;
+}
+
 static attn_status lower_norm(attn_lower *l, const attn_ir_node *node)
 {
     const char *x = attn_lower_value(l, node->in[0]);
@@ -63,6 +73,7 @@ static attn_status lower_attention(attn_lower *l, const attn_ir_node *node)
 
 const attn_lowering attn_lowerings_lifted[] = {
     {"Attention", "attn", lower_attention, NULL},
+    {"Embedding", "attn", lower_embedding, NULL},
     {"Gelu", "attn", attn_lower_same, "gelu"},
     {"GeluTanh", "attn", attn_lower_same, "gelu_tanh"},
     {"HardSwish", "attn", attn_lower_same, "hard_swish"},

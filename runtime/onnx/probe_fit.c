@@ -88,7 +88,7 @@ attn_ir_amount attn_probe_fit(attn_probe_set *set, const long *number)
 void attn_probe_forget(attn_ir_value *value)
 {
     value->fixed = NULL;
-    value->uniform = false;
+    value->uniform = value->counts = value->grid = false;
     value->element = NULL;
     value->elements = 0;
     if (!value->is_input) value->shaped = false;
@@ -191,11 +191,54 @@ static void fit_fixed(attn_ir *ir, attn_probe_set *set, attn_ir_value *value, si
     value->fixed = t;
 }
 
+/* Element i is i. */
+static bool counts(const int32_t *element, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (element[i] < 0 || (size_t)element[i] != i) return false;
+    return true;
+}
+
+/* The rows are [0, 0], [0, 1] ... [1, 0] ... */
+static bool is_grid(const int32_t *element, const attn_shape *shape)
+{
+    size_t width = shape->rank ? shape->dim[shape->rank - 1] : 0, rows = 1, all = 1;
+    int32_t index[ATTN_MAX_RANK] = {0}, last[ATTN_MAX_RANK] = {0};
+    if (width < 2 || width > ATTN_MAX_RANK) return false;
+    for (int d = 0; d < shape->rank - 1; d++) rows *= shape->dim[d];
+    for (size_t r = 0; r < rows; r++)
+        for (size_t d = 0; d < width; d++)
+            if (element[r * width + d] > last[d]) last[d] = element[r * width + d];
+    for (size_t d = 0; d < width; d++)
+        if (!attn_mul(all, (size_t)last[d] + 1, &all)) return false;
+    if (all != rows) return false;
+    for (size_t r = 0; r < rows; r++) {
+        if (memcmp(element + r * width, index, width * sizeof *index) != 0) return false;
+        for (size_t d = width; d-- > 0;) {
+            if (++index[d] <= last[d]) break;
+            index[d] = 0;
+        }
+    }
+    return true;
+}
+
+static void fit_order(const attn_probe_set *set, attn_ir_value *value, size_t index)
+{
+    if (set->plan[0]->value[index].shape.dtype != ATTN_I32) return;
+    value->counts = value->grid = true;
+    for (size_t p = 0; p < set->probes; p++) {
+        const attn_plan_value *v = &set->plan[p]->value[index];
+        value->counts = value->counts && counts(v->known, v->count);
+        value->grid = value->grid && is_grid(v->known, &v->shape);
+    }
+}
+
 void attn_probe_value(attn_ir *ir, attn_probe_set *set, attn_ir_value *value, size_t index)
 {
     bool same;
     if (!fit_shape(set, value, index) || !is_known(set, index, &same)) return;
     fit_uniform(set, value, index);
+    fit_order(set, value, index);
     if (!same) return;
     fit_elements(ir, set, value, index);
     fit_fixed(ir, set, value, index);
