@@ -150,8 +150,9 @@ typedef struct attn_ints {
 attn_status attn_read_known_ints(attn_reader *r, const char *key, long min, long max,
                                  attn_ints *ints);
 
-/* A number or a list of at most `most` numbers, where the texts "inf", "-inf" and "nan" are numbers,
- * too. *values lives as long as the model, and may be written to; NULL and 0 if the key is absent. */
+/* A number or a list of at most `most` numbers, where the texts "inf", "-inf" and "nan" are
+ * numbers, too. *values lives as long as the model, and may be written to; NULL and 0 if the key is
+ * absent. */
 attn_status attn_read_numbers(attn_reader *r, const char *key, size_t most, double **values,
                               size_t *count, bool *is_list);
 
@@ -325,6 +326,8 @@ enum {
     ATTN_BY_SHAPE = 16,     /* what it gives depends on the shapes of its inputs alone */
     ATTN_CHOOSES = 32,      /* input 0, one integer, must be known: if it is not 0 input 1 is taken,
                                else input 2; what only the other one needs is not computed */
+    ATTN_TAKES_EMPTY = 64,  /* inputs that are known as the plan is made, and what it gives of them,
+                               may have no elements; all others always have some */
     ATTN_NEVER_KNOWN = 8,   /* not to be run as the plan is made, whatever its operands are */
     ATTN_SHOWS_WEIGHTS = 2, /* one more output than the node names is possible: the attention
                                weights, which the runtime asks for to keep them */

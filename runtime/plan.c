@@ -26,12 +26,17 @@ static attn_status finish_value(attn_planner *p, attn_plan_value *v, const char 
         return attn_fail(p->err, ATTN_LIMIT,
                          "%s: a value of shape %s, times a batch of %zu, is too large", place,
                          attn_format_shape(&text, v->shape.dim, v->shape.rank), items);
-    if (v->count == 0)
-        return attn_fail(p->err, ATTN_BAD_MODEL, "%s: a value of shape %s has no elements", place,
-                         attn_format_shape(&text, v->shape.dim, v->shape.rank));
     v->bytes *= 4;
     v->used = true;
     return ATTN_OK;
+}
+
+static attn_status want_elements(const attn_planner *p, const attn_plan_value *v, const char *place)
+{
+    attn_shape_text text;
+    if (v->count) return ATTN_OK;
+    return attn_fail(p->err, ATTN_BAD_MODEL, "%s: a value of shape %s has no elements", place,
+                     attn_format_shape(&text, v->shape.dim, v->shape.rank));
 }
 
 static size_t new_block(attn_planner *p, size_t bytes, size_t first, size_t last)
@@ -59,6 +64,7 @@ static attn_status place_port(attn_planner *p, const attn_port *port, bool batch
     char place[200];
     snprintf(place, sizeof place, "\"%.100s\"", port->name);
     ATTN_TRY(finish_value(p, v, place));
+    ATTN_TRY(want_elements(p, v, place));
     if (port->known && !batched) ATTN_TRY(attn_plan_take_known(p, port, v));
     if (!v->known) v->block = new_block(p, v->bytes, 0, p->last[port->value]);
     return ATTN_OK;
@@ -139,6 +145,7 @@ static attn_status infer_step(attn_planner *p, attn_plan_step *step, attn_infer 
     bool batched = false;
     for (size_t i = 0; i < node->inputs; i++) {
         const attn_plan_value *v = &p->plan->value[node->in[i]];
+        if (!(node->layer->flags & ATTN_TAKES_EMPTY)) ATTN_TRY(want_elements(p, v, node->place));
         in[i] = v->shape;
         known[i] = v->known;
         batched |= v->batched;
@@ -223,6 +230,8 @@ attn_status attn_plan_place_step(attn_planner *p, size_t s)
     ATTN_TRY(infer_step(p, step, &c));
     ATTN_TRY(attn_plan_evaluate(p, step, &c));
     if (step->known) return ATTN_OK;
+    for (size_t i = 0; i < step->outputs; i++)
+        ATTN_TRY(want_elements(p, &p->plan->value[step->out_value[i]], step->node->place));
     ATTN_TRY(place_cache(p, step, &c));
     for (size_t i = 0; i < step->outputs; i++) {
         attn_plan_value *v = &p->plan->value[step->out_value[i]];

@@ -61,8 +61,15 @@ static part clamped_part(long start, long end, long step, long n)
     if (end < 0) end += n;
     start = clamp(start, 0, n - back);
     end = clamp(end, -back, n);
+    if (n == 0) return (part){0, step, 0};
     long length = back ? start - end : end - start, size = back ? -step : step;
     return (part){start, step, length > 0 ? (length - 1) / size + 1 : 0};
+}
+
+/* Of what is known as the plan is made, such as a shape, nothing may be left. */
+static bool is_known(const attn_infer *c)
+{
+    return c->known && c->known[0];
 }
 
 /* "axes" and "steps" may be absent: 0, 1, 2, ... and 1. */
@@ -87,7 +94,7 @@ static attn_status infer_several(attn_infer *c, const slice_params *p, int axis[
         axis[i] = (int)axes[i];
         if (step == 0) return attn_infer_fail(c, "\"steps\" has 0");
         parts[i] = clamped_part(starts[i], ends[i], step, (long)x->dim[axis[i]]);
-        if (parts[i].count < 1)
+        if (parts[i].count < 1 && !is_known(c))
             return attn_infer_fail(
                 c, "[%ld, %ld) by steps of %ld leaves nothing of dimension %d of input %s",
                 starts[i], ends[i], step, axis[i], attn_format_shape(&text, x->dim, x->rank));
@@ -102,7 +109,10 @@ static attn_status slice_infer(attn_infer *c, const void *params)
     attn_shape_text text;
     part parts[ATTN_MAX_INTS];
     int axes[ATTN_MAX_INTS], count = 1;
-    ATTN_TRY(attn_want_any(c, 0, p->several ? 0 : 1, ATTN_MAX_RANK));
+    if (p->several && is_known(c))
+        ATTN_TRY(attn_want(c, 0, x->dtype, 0, ATTN_MAX_RANK));
+    else
+        ATTN_TRY(attn_want_any(c, 0, p->several ? 0 : 1, ATTN_MAX_RANK));
     if (p->several) {
         ATTN_TRY(infer_several(c, p, axes, parts, &count));
     } else {
@@ -129,6 +139,7 @@ static void slice_run(const attn_run_context *c, const void *params)
     long axes[ATTN_MAX_INTS] = {attn_axis(p->axis, x->rank)}, steps[ATTN_MAX_INTS];
     int count = 1;
     attn_gather g;
+    if (!c->out[0].count) return;
     attn_start_gather(c, &g);
     if (p->several) {
         count = attn_run_ints(c, &p->starts, starts);
@@ -148,5 +159,6 @@ static void slice_run(const attn_run_context *c, const void *params)
     attn_run_gather(c, &g);
 }
 
-const attn_layer attn_layer_slice = {"slice",     ATTN_STEP_SHARED, 0,        sizeof(slice_params),
-                                     slice_parse, slice_infer,      slice_run};
+const attn_layer attn_layer_slice = {
+    "slice",     ATTN_STEP_SHARED, ATTN_TAKES_EMPTY, sizeof(slice_params),
+    slice_parse, slice_infer,      slice_run};

@@ -45,6 +45,13 @@ static attn_status split_parse(attn_reader *r, void *params)
     return ATTN_OK;
 }
 
+/* What is known as the plan is made, such as part of a shape, may be empty. */
+static attn_status want_piece(attn_infer *c, size_t i, attn_dtype dtype, int min, int max)
+{
+    if (c->known && c->known[i]) return attn_want(c, i, dtype, min, max);
+    return attn_want_filled(c, i, dtype, min, max);
+}
+
 static attn_status concat_infer(attn_infer *c, const void *params)
 {
     const pieces_params *p = params;
@@ -52,12 +59,12 @@ static attn_status concat_infer(attn_infer *c, const void *params)
     attn_shape_text text[2];
     int axis;
     size_t count;
-    ATTN_TRY(attn_want_any(c, 0, 1, ATTN_MAX_RANK));
+    ATTN_TRY(want_piece(c, 0, x->dtype, 1, ATTN_MAX_RANK));
     ATTN_TRY(attn_want_axis(c, 0, p->axis, &axis));
     c->out[0] = *x;
     for (size_t i = 1; i < p->count; i++) {
         const attn_shape *other = &c->in[i];
-        ATTN_TRY(attn_want_filled(c, i, x->dtype, x->rank, x->rank));
+        ATTN_TRY(want_piece(c, i, x->dtype, x->rank, x->rank));
         for (int d = 0; d < x->rank; d++)
             if (d != axis && other->dim[d] != x->dim[d])
                 return attn_infer_fail(c, "inputs %s and %s differ in dimension %d",
@@ -158,6 +165,7 @@ static void copy_pieces(pieces_job *job)
 static void concat_run(const attn_run_context *c, const void *params)
 {
     const pieces_params *p = params;
+    if (!c->out[0].count) return;
     copy_pieces(&(pieces_job){c, p->axis, p->count, &c->out[0], c->in});
 }
 
@@ -168,6 +176,7 @@ static void split_run(const attn_run_context *c, const void *params)
 }
 
 const attn_layer attn_layer_concat = {
-    "concat", ATTN_STEP_SHARED, 0, sizeof(pieces_params), concat_parse, concat_infer, concat_run};
+    "concat",     ATTN_STEP_SHARED, ATTN_TAKES_EMPTY, sizeof(pieces_params),
+    concat_parse, concat_infer,     concat_run};
 const attn_layer attn_layer_split = {"split",     ATTN_STEP_SHARED, 0,        sizeof(pieces_params),
                                      split_parse, split_infer,      split_run};
