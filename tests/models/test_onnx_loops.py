@@ -159,6 +159,15 @@ def if_input() -> object:
     return model(graph(nodes, [value("x"), value("c", [1], B)], [value("y", None)], [number("k", 2, "float32")]))
 
 
+def if_empty() -> object:
+    """A branch that has nothing to give gives a constant without elements."""
+    one = graph([node("Neg", "x", "u"), node("Abs", "x", "k")], [], [value("u"), value("k", None)], name="one")
+    two = graph([node("Identity", "x", "u")], [], [value("u"), value("none", None)],
+                [numpy_helper.from_array(np.zeros((0, 3), np.float32), "none")], "two")
+    nodes = [node("If", "c", "y k", then_branch=one, else_branch=two)]
+    return model(graph(nodes, [value("x"), value("c", [1], B)], [value("y"), value("k", None)]))
+
+
 def scan_body(nodes: list) -> object:
     return graph(nodes, [value("s", [3]), value("e", [3])], [value("t", [3]), value("o", [3])], [], "body")
 
@@ -307,6 +316,12 @@ class OnnxLoops(unittest.TestCase):
             expected = 2 - X if yes else 2 + np.hstack([X, X])
             ours = self.run_attn(if_input(), {"x": X, "c": np.array([yes], np.int32)})[0]
             np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+    def test_nothing_in_a_branch(self) -> None:
+        for yes in (True, False):
+            y, k = self.run_attn(if_empty(), {"x": X, "c": np.array([yes], np.int32)})
+            np.testing.assert_array_equal(y, -X if yes else X)
+            np.testing.assert_array_equal(k, np.abs(X) if yes else np.zeros((1, 3), np.float32))
 
     def test_refused(self) -> None:
         for build, message in BAD:
