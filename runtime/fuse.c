@@ -6,6 +6,8 @@
  *                                            layers may stand between, which then come after it
  *   linear, activation, add of a residual -> one linear; each of the two may be missing
  *   activation, mul                       -> one pass
+ *   add, sub, mul, div, max, min, and what follows of those with a number, and of activations
+ *                                         -> one pass
  *
  * if they follow each other and nothing else reads what is between. Shapes are not known here: the
  * plan falls back to the layers as described if a sum turns out to broadcast. */
@@ -217,6 +219,46 @@ static attn_status fuse_gate(const fuser *f, const attn_node *n, attn_node *fuse
     return add_name(f, fused, next->layer->name);
 }
 
+/* The layer of one operand that follows n[0], if nothing else reads what is between; or NULL. */
+static const attn_node *following_step(const fuser *f, const attn_node *n)
+{
+    const attn_node *next = n + 1;
+    bool fits = next < f->end && !is_taken(f, next) && n->outputs == 1 && next->inputs == 1 &&
+                next->in[0] == n->out[0] && f->readers[n->out[0]] == 1 &&
+                attn_binary_is_step(next->layer, next->params);
+    return fits ? next : NULL;
+}
+
+/* Elementwise layers that follow n, the first of which may be n itself or, where that is an
+ * activation, the one with a number after it. */
+static attn_status fuse_steps(const fuser *f, const attn_node *n, attn_node *fused)
+{
+    const attn_node *next = following_step(f, n), *lead = n;
+    bool activation = attn_is_activation(n->layer);
+    if (!next || (activation && attn_is_activation(next->layer))) return ATTN_OK;
+    if (activation) lead = next;
+    void *params = attn_arena_get(f->arena, 1, lead->layer->params_size, f->err);
+    if (!params) return ATTN_NO_MEMORY;
+    memcpy(params, lead->params, lead->layer->params_size);
+    fused->params = params;
+    fused->layer = lead->layer;
+    fused->made_of = n->layer->name;
+    if (activation) {
+        attn_binary_activate(params, attn_activation_unary(n->params));
+        ATTN_TRY(add_name(f, fused, lead->layer->name));
+        f->taken[lead - f->graph->node] = true;
+        fused->out = lead->out;
+        next = following_step(f, lead);
+    }
+    for (; next && attn_binary_add_step(params, next->layer, next->params);
+         next = following_step(f, next)) {
+        ATTN_TRY(add_name(f, fused, next->layer->name));
+        f->taken[next - f->graph->node] = true;
+        fused->out = next->out;
+    }
+    return ATTN_OK;
+}
+
 /* ---- the graph ---------------------------------------------------------------------------- */
 
 attn_status attn_graph_fuse(attn_graph *g, attn_arena *arena, attn_error *err)
@@ -235,7 +277,9 @@ attn_status attn_graph_fuse(attn_graph *g, attn_arena *arena, attn_error *err)
         else if (is_layer(n, "linear"))
             ATTN_TRY(fuse_linear(&f, n, to));
         else if (attn_is_activation(n->layer))
-            ATTN_TRY(fuse_gate(&f, n, to));
+            ATTN_TRY(following_step(&f, n) ? fuse_steps(&f, n, to) : fuse_gate(&f, n, to));
+        else if (attn_binary_leads(n->layer, n->params))
+            ATTN_TRY(fuse_steps(&f, n, to));
     }
     return ATTN_OK;
 }

@@ -14,6 +14,7 @@
 #include "layers/shared/elementwise.h"
 #include "layers/array/binary.h"
 #include "layers/shared/broadcast.h"
+#include "layers/shared/linear.h"
 #include "layers/support.h"
 
 #include <float.h>
@@ -23,12 +24,24 @@ enum {
     F32 = 1, /* types that an operation takes */
     I32 = 2,
     LARGEST = 1 << 24, /* integers that a "value" can hold */
+    MOST_STEPS = 6,
 };
+
+/* y op value, or unary(y). */
+typedef struct binary_step {
+    bool is_unary, whole; /* whole: the value is an integer */
+    attn_binary op;
+    attn_unary unary;
+    float value;
+    int32_t integer;
+} binary_step;
 
 typedef struct binary_params {
     int op; /* of attn_binary or attn_array_binary */
     unsigned types;
-    attn_unary unary; /* fused: a goes through it first */
+    attn_unary unary;             /* fused: a goes through it first */
+    binary_step step[MOST_STEPS]; /* fused: y goes through them then */
+    size_t steps;
     attn_param weight;
     bool has_value, slice_rows, past;
     float value;
@@ -71,6 +84,35 @@ void attn_binary_activate(void *params, attn_unary unary)
 {
     binary_params *p = params;
     p->unary = unary;
+}
+
+static void binary_run(const attn_run_context *c, const void *params);
+
+bool attn_binary_leads(const attn_layer *layer, const void *params)
+{
+    return layer->run == binary_run && ((const binary_params *)params)->op < ATTN_BINARY_COUNT;
+}
+
+bool attn_binary_is_step(const attn_layer *layer, const void *params)
+{
+    return attn_is_activation(layer) ||
+           (attn_binary_leads(layer, params) && ((const binary_params *)params)->has_value);
+}
+
+bool attn_binary_add_step(void *params, const attn_layer *layer, const void *step)
+{
+    binary_params *p = params;
+    const binary_params *next = step;
+    if (p->steps == MOST_STEPS) return false;
+    binary_step *to = &p->step[p->steps++];
+    if (attn_is_activation(layer))
+        *to = (binary_step){.is_unary = true, .unary = attn_activation_unary(step)};
+    else
+        *to = (binary_step){.op = (attn_binary)next->op,
+                            .whole = next->types & I32,
+                            .value = next->value,
+                            .integer = next->integer};
+    return true;
 }
 
 /* The shape of b as the broadcasting sees it. */
@@ -122,6 +164,10 @@ static attn_status want_type(attn_infer *c, const binary_params *p)
         return attn_infer_fail(c, "\"value\" is %g, but input 0 is i32", (double)p->value);
     if (integer && p->weight.source)
         return attn_infer_fail(c, "input 0 is i32, but \"%s\" is f32", p->weight.source->name);
+    for (size_t i = 0; i < p->steps && integer; i++)
+        if (p->step[i].is_unary || !p->step[i].whole)
+            return attn_infer_fail(c, "input 0 is i32, but a layer takes f32 alone");
+    if (p->unary != ATTN_IDENTITY) integer = false;
     attn_dtype type = integer && p->types & I32 ? ATTN_I32 : p->types & F32 ? ATTN_F32 : ATTN_I32;
     return attn_want_filled(c, 0, type, 0, ATTN_MAX_RANK);
 }
@@ -167,8 +213,8 @@ static void activated(const attn_kernels *kernels, const binary_params *p, float
     }
 }
 
-static void binary_row(const attn_broadcast *job, void *y, const void *const *x, const size_t *step,
-                       size_t n)
+static void one_row(const attn_broadcast *job, void *y, const void *const *x, const size_t *step,
+                    size_t n)
 {
     const binary_params *p = job->params;
     const attn_kernels *kernels = job->c->kernels;
@@ -185,6 +231,30 @@ static void binary_row(const attn_broadcast *job, void *y, const void *const *x,
         activated(kernels, p, y, x[0], step[0], b, step[1], n);
     else
         kernels->binary((attn_binary)p->op, y, x[0], step[0], b, step[1], n);
+}
+
+static void take_step(const attn_broadcast *job, const binary_step *s, void *y, size_t n)
+{
+    if (job->shape[0].dtype == ATTN_I32)
+        attn_binary_i32((int)s->op, y, y, 1, &s->integer, 0, n);
+    else if (s->is_unary)
+        job->c->kernels->unary(s->unary, y, y, n);
+    else
+        job->c->kernels->binary(s->op, y, y, 1, &s->value, 0, n);
+}
+
+static void binary_row(const attn_broadcast *job, void *y, const void *const *x, const size_t *step,
+                       size_t n)
+{
+    const binary_params *p = job->params;
+    size_t piece = p->steps ? PIECE : n;
+    for (size_t i = 0; i < n; i += piece) {
+        size_t count = n - i < piece ? n - i : piece;
+        const void *part[2] = {(const char *)x[0] + i * step[0] * 4,
+                               (const char *)x[1] + i * step[1] * 4};
+        one_row(job, (char *)y + i * 4, part, step, count);
+        for (size_t s = 0; s < p->steps; s++) take_step(job, &p->step[s], (char *)y + i * 4, count);
+    }
 }
 
 static void binary_run(const attn_run_context *c, const void *params)

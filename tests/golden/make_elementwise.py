@@ -354,6 +354,37 @@ for shape in ((3, 1, 1), (3, 2, 2), (2, 3, 4, 4), (2, 7, 7)):
     case("det", {"x": x}, np.linalg.det(wide(x)), 1e-6)
 case("det", {"x": np.array([[[0, 1], [1, 0]], [[1, 2], [2, 4]], [[0, 0], [0, 1]]], np.float32)}, [-1, 0, 0])
 
+# ---- layers that follow each other, which run in one pass ------------------------------------------------------------
+
+
+def chain(layers, inputs, output, tolerance=3e-7):
+    """layers: (name, attributes); the first takes all inputs, each other one what the one before gives."""
+    case("chain", inputs, output, tolerance)
+    node = [{"layer": layer, "in": f"v{i - 1}" if i else list(inputs), "out": f"v{i}", **more} for i, (layer, more) in enumerate(layers)]
+    node[-1]["out"] = "y"
+    cases[-1]["description"]["graph"] = node
+
+
+def value(layer, number):
+    return layer, {"value": number}
+
+
+hs = FUNCTIONS["hard_swish"][0]
+MANY = [value("mul", 1.5), value("add", -0.25), ("hard_swish", {}), value("mul", 0.75), value("sub", 0.5), value("max", -0.125), value("min", 2), value("div", 3), ("relu", {})]
+for shape in ((2, 30), (2, 5, 1700), (3, 1)):
+    x = f32(*shape)
+    z = np.minimum(np.maximum(hs(wide(x) * 1.5 - 0.25) * 0.75 - 0.5, -0.125), 2)
+    chain(MANY[:2], {"x": x}, wide(x) * 1.5 - 0.25)
+    chain(MANY[:7], {"x": x}, z, 1e-6)
+    chain(MANY, {"x": x}, np.maximum(z / 3, 0), 1e-6)
+    chain(MANY[2:5], {"x": x}, hs(wide(x)) * 0.75 - 0.5, 1e-6)
+    chain([("relu", {}), ("sqrt", {}), value("add", 1)], {"x": x}, np.sqrt(np.maximum(wide(x), 0)) + 1)
+for a, b in (((2, 3, 4), (2, 4)), ((2, 3, 1), (2, 1, 5)), ((2,), (2, 3, 2))):
+    x, y, u, v = pair(f32, a, b)
+    chain([("sub", {}), value("mul", 2), ("tanh", {})], {"x": x, "y": y}, np.tanh((wide(u) - wide(v)) * 2), 1e-6)
+x = i32(-9, 9, 2, 7)
+chain([value("add", 3), value("mul", -2), value("max", 0)], {"x": x}, np.maximum((x + 3) * -2, 0))
+
 # ---- what must be refused -------------------------------------------------------------------------------------------
 
 
@@ -436,6 +467,11 @@ ENDPOINTS = {"layer": "range", "in": ["x", "y", "z"]}
 refuse(ENDPOINTS, "the range", shapes={"x": [], "y": [], "z": []})
 refuse(ENDPOINTS, "0 to 0 in steps of 0 is no range", shapes={"x": [], "y": [], "z": []}, known="xyz")
 refuse(ENDPOINTS, "input 1 is [2], expected one number", shapes={"x": [], "y": [2], "z": []}, known="xyz")
+
+for more in ({"layer": "mul", "value": 0.5}, {"layer": "exp"}):
+    refuse({"layer": "add", "in": "x", "value": 1}, "i32", dtypes=INT)
+    errors[-1]["description"]["graph"][0]["out"] = "v"
+    errors[-1]["description"]["graph"].append({**more, "in": "v", "out": "y"})
 refuse(x("dft", axis=2), "input [2, 3, 4] has no numbers of 1 or 2 parts along axis 2")
 refuse(x("dft"), "input [2, 3, 4] has no numbers of 1 or 2 parts")
 refuse(x("dft", axis=3), "axis 3 is none of input 0", shapes={"x": [2, 3, 2]})
