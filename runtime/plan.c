@@ -145,7 +145,8 @@ static attn_status infer_step(attn_planner *p, attn_plan_step *step, attn_infer 
     bool batched = false;
     for (size_t i = 0; i < node->inputs; i++) {
         const attn_plan_value *v = &p->plan->value[node->in[i]];
-        if (!(node->layer->flags & ATTN_TAKES_EMPTY)) ATTN_TRY(want_elements(p, v, node->place));
+        if (v->used && !(node->layer->flags & ATTN_TAKES_EMPTY))
+            ATTN_TRY(want_elements(p, v, node->place));
         in[i] = v->shape;
         known[i] = v->known;
         batched |= v->batched;

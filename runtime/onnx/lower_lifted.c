@@ -51,7 +51,7 @@ static attn_status lower_attention(attn_lower *l, const attn_ir_node *node)
     for (size_t i = 0; i < 7; i++)
         in[i] = attn_ir_in(node, i) ? attn_lower_value(l, node->in[i]) : NULL;
     if (in[4] && in[5]) { /* two biases and a mask: the first two are one */
-        in[3] = attn_lower_binary(l, node, "add", in[3], in[4], NULL);
+        in[3] = in[3] ? attn_lower_binary(l, node, "add", in[3], in[4], NULL) : in[4];
         in[4] = NULL;
     }
     cJSON *layer = attn_lower_layer(l, node, "attention");
