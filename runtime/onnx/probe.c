@@ -153,6 +153,70 @@ static bool plan_all(probe *b, attn_probe_set *set)
     return false;
 }
 
+/* ---- symbols that are one -------------------------------------------------------------------- */
+
+/* Dimensions of the inputs, and the symbols, as they were. */
+typedef struct named_dims {
+    size_t symbols;
+    attn_ir_symbol symbol[ATTN_IR_MAX_SYMBOLS];
+    attn_ir_amount (*dim)[ATTN_MAX_RANK]; /* [inputs] */
+} named_dims;
+
+static bool keep_dims(probe *b, named_dims *kept)
+{
+    const attn_ir_body *main = b->ir->main;
+    kept->symbols = b->ir->symbols;
+    memcpy(kept->symbol, b->ir->symbol, sizeof kept->symbol);
+    kept->dim = attn_arena_get(&b->arena, main->inputs, sizeof *kept->dim, &b->err);
+    for (size_t i = 0; kept->dim && i < main->inputs; i++)
+        memcpy(kept->dim[i], main->input[i]->dim, sizeof kept->dim[i]);
+    return kept->dim != NULL;
+}
+
+static void restore_dims(const probe *b, const named_dims *kept)
+{
+    b->ir->symbols = kept->symbols;
+    memcpy(b->ir->symbol, kept->symbol, sizeof kept->symbol);
+    for (size_t i = 0; i < b->ir->main->inputs; i++)
+        memcpy(b->ir->main->input[i]->dim, kept->dim[i], sizeof kept->dim[i]);
+}
+
+/* The symbol `other` is `first` from now on. */
+static void merge(const probe *b, int first, int other)
+{
+    attn_ir *ir = b->ir;
+    for (size_t i = 0; i < ir->main->inputs; i++) {
+        attn_ir_value *value = ir->main->input[i];
+        for (int d = 0; d < value->rank; d++) {
+            int *s = &value->dim[d].symbol[0];
+            if (*s == other) *s = first;
+            if (*s > other) --*s;
+        }
+    }
+    ir->symbols--;
+    memmove(&ir->symbol[other], &ir->symbol[other + 1],
+            (ir->symbols - (size_t)other) * sizeof *ir->symbol);
+}
+
+/* Inputs that have symbols at dimension d, of which the file does not say that they are one. */
+static bool merge_at(const probe *b, int d)
+{
+    const attn_ir_body *main = b->ir->main;
+    bool done = false;
+    int first = -1;
+    for (size_t i = 0; i < main->inputs; i++) {
+        const attn_ir_value *value = main->input[i];
+        if (value->rank <= d || value->dim[d].symbol[0] < 0) continue;
+        int s = value->dim[d].symbol[0];
+        if (first < 0) first = s;
+        if (s == first) continue;
+        merge(b, first < s ? first : s, first < s ? s : first);
+        first = first < s ? first : s;
+        done = true;
+    }
+    return done;
+}
+
 /* ---- values -------------------------------------------------------------------------------- */
 
 static void annotate(probe *b, attn_probe_set *set, attn_ir_value *value)
@@ -180,27 +244,45 @@ static void annotate_body(probe *b, attn_probe_set *set, const attn_ir_body *bod
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
-static attn_status run(probe *b)
+/* *planned: the plans are there. */
+static attn_status try_plans(probe *b, attn_probe_set *set, bool *planned)
 {
     attn_lowered lowered;
-    attn_probe_set *set = attn_arena_get(&b->arena, 1, sizeof *set, b->ir->err);
-    if (!set) return ATTN_NO_MEMORY;
     ATTN_TRY(attn_lower_graph(b->ir, &b->arena, &lowered, b->ir->err));
     b->weights.list = lowered.weight;
     b->weights.count = lowered.weights;
-    bool planned = attn_weights_sort(&b->weights, &b->err) == ATTN_OK &&
-                   build_graph(b, lowered.root) == ATTN_OK;
-    if (planned) bind_small(b);
-    planned = planned && plan_all(b, set);
+    b->graph = (attn_graph){0};
+    b->index = (attn_names){.arena = &b->arena};
+    *planned = attn_weights_sort(&b->weights, &b->err) == ATTN_OK &&
+               build_graph(b, lowered.root) == ATTN_OK;
+    if (*planned) bind_small(b);
+    *planned = *planned && plan_all(b, set);
+    cJSON_Delete(lowered.root);
+    return ATTN_OK;
+}
+
+/* Exporters give the batch of each input a name of its own where they are not told that it is one:
+ * if the plans fit only with equal ones, they are one. Then the same of the dimension after it. */
+static attn_status run(probe *b)
+{
+    bool planned, merged;
+    named_dims kept;
+    attn_probe_set *set = attn_arena_get(&b->arena, 1, sizeof *set, b->ir->err);
+    if (!set || !keep_dims(b, &kept)) return ATTN_NO_MEMORY;
+    ATTN_TRY(try_plans(b, set, &planned));
+    for (int d = 0; d < 2 && !planned; d++) {
+        merged = merge_at(b, d);
+        if (merged) ATTN_TRY(try_plans(b, set, &planned));
+    }
+    if (!planned) restore_dims(b, &kept);
     annotate_body(b, planned ? set : NULL, b->ir->main);
     if (planned) free_plans(b, set);
-    cJSON_Delete(lowered.root);
     return attn_ir_status(b->ir);
 }
 
 attn_status attn_ir_probe(attn_ir *ir)
 {
-    probe b = {.ir = ir, .index = {.arena = &b.arena}};
+    probe b = {.ir = ir};
     attn_arena_init(&b.arena, ir->arena->memory);
     attn_status status = run(&b);
     attn_arena_free(&b.arena);

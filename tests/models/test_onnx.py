@@ -312,6 +312,18 @@ class Probes(Onnx):
         self.check(path, {"x": array((2, 5, 6))})
 
 
+    def test_equal_symbols(self) -> None:
+        """Batches of which the file does not say that they are one, where only equal ones fit."""
+        path = self.save(
+            [self.node("Concat", "a b", "c", axis=2), self.node("ReduceMax", "c", "y", axes=[2])],
+            {"a": (FLOAT, ["batch_a", "n", 4]), "b": (FLOAT, ["batch_b", "m", 4])}, ["y"])
+        shown = self.describe(path)
+        self.assertEqual((shown["symbols"], shown["inputs"]["b"]["shape"]), ({"batch_a": {}, "n": {}}, ["batch_a", "n", 4]))
+        self.check(path, {"a": array((2, 3, 4)), "b": array((2, 3, 4), 1)})
+        self.refuse("expected 2 at dimension 0", "run", path, "--in", f"a={self.npy('a', array((2, 3, 4)))}",
+                    "--in", f"b={self.npy('b', array((5, 3, 4)))}")
+
+
 class Torch(Onnx):
     """torch.onnx.export, both ways."""
 
