@@ -1,6 +1,7 @@
 /* choose: one of two values, by a flag that is known before a run.
  *   flag: i32, one element; a, b: any shape and dtype, each its own; y: a if flag is not 0, else b
- * What only the value that is not taken needs is not computed, and its shapes need not fit. */
+ * What only the value that is not taken needs is not computed, and its shapes need not fit: it has
+ * no elements then. */
 #include "layers/support.h"
 
 #include <string.h>
@@ -34,5 +35,6 @@ static void choose_run(const attn_run_context *c, const void *params)
         memcpy(attn_item(to, item), attn_item(from, item), to->count * sizeof(float));
 }
 
-const attn_layer attn_layer_choose = {"choose",     ATTN_STEP_SHARED, ATTN_CHOOSES, 1,
-                                      choose_parse, choose_infer,     choose_run};
+const attn_layer attn_layer_choose = {"choose",  ATTN_STEP_SHARED, ATTN_CHOOSES | ATTN_TAKES_EMPTY,
+                                      1,         choose_parse,     choose_infer,
+                                      choose_run};
