@@ -18,6 +18,7 @@ attn_status attn_lift(attn_ir *ir);
 
 /* Errors: ATTN_BAD_MODEL, an attribute or input that is not known. */
 attn_status attn_lift_operators(attn_ir *ir);
+void attn_lift_conv(attn_ir *ir);
 void attn_lift_norms(attn_ir *ir);
 void attn_lift_activations(attn_ir *ir);
 void attn_lift_linear(attn_ir *ir);
