@@ -217,6 +217,22 @@ static bool hides_by(const attn_ir_value *value)
     return attn_lift_uniform(value, &number) && number <= -1e30;
 }
 
+/* Is there a product behind the value, and only what scores go through between? */
+static bool is_behind(const attn_ir_value *value, int depth)
+{
+    attn_ir_node *made = value->producer;
+    double factor = 1;
+    if (!made || depth == MOST_STEPS || value->uses != 1) return false;
+    if (attn_ir_is(made, "MatMul")) return true;
+    if (attn_ir_is(made, "Add"))
+        return is_behind(made->in[0], depth + 1) || is_behind(made->in[1], depth + 1);
+    if (attn_ir_is(made, "Where"))
+        return is_behind(made->in[1], depth + 1) || is_behind(made->in[2], depth + 1);
+    if (is_float_cast(made) || is_flat(made)) return is_behind(made->in[0], depth + 1);
+    const attn_ir_value *x = scaled(made, &factor);
+    return x && is_behind(x, depth + 1);
+}
+
 /* From the softmax back to the first product. */
 static bool read_scores(found *f)
 {
@@ -231,24 +247,20 @@ static bool read_scores(found *f)
             return true;
         }
         if ((next = scaled(made, &factor))) {
-            if (f->biases || f->mask) return false; /* it would scale them, too */
             f->scale *= factor;
         } else if (is_float_cast(made) || is_flat(made)) {
             next = made->in[0];
         } else if (attn_ir_is(made, "Add")) {
-            /* The scores are on the side that a product is behind. */
-            bool second = attn_ir_made_by(made->in[1], "MatMul") ||
-                          (made->in[0]->rank < made->in[1]->rank && made->in[1]->producer);
-            for (size_t side = second ? 1 : 0, tries = 0; tries < 2; tries++, side = 1 - side) {
-                next = made->in[side];
-                if (next->producer && attn_ir_only_reader(next) &&
-                    mask_fits(made->in[1 - side], next))
-                    break;
-                next = NULL;
-            }
-            if (!next || f->biases == MOST_BIASES) return false;
+            if (f->scale != 1) return false; /* what comes later scales it, too */
+            size_t side = is_behind(made->in[0], 0) ? 0 : 1;
+            next = made->in[side];
+            if (!next->producer || !attn_ir_only_reader(next) ||
+                !mask_fits(made->in[1 - side], next))
+                return false;
+            if (f->biases == MOST_BIASES) return false;
             f->bias[f->biases++] = attn_lift_other(made, next);
         } else if (attn_ir_is(made, "Where") && !f->mask && !f->biases) {
+            if (f->scale != 1) return false;
             f->hides = hides_by(made->in[1]);
             if (!f->hides && !hides_by(made->in[2])) return false;
             next = made->in[f->hides ? 2 : 1];
