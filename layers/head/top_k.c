@@ -95,21 +95,22 @@ static void sink(const series *r, int32_t *heap, size_t k, size_t at)
     heap[at] = moving;
 }
 
+/* Quick to see for most: a float that is no better than another one, which is not NaN. */
+static inline bool is_worse(const series *r, size_t a, int32_t b)
+{
+    if (r->integers) return false;
+    float x = r->x[a * r->step], y = r->x[(size_t)b * r->step];
+    return y == y && !(r->smallest ? x < y : x > y);
+}
+
 static void find_top(const series *r, size_t n, size_t k, int32_t *heap)
 {
     for (size_t i = 0; i < k; i++) heap[i] = (int32_t)i;
     for (size_t i = k / 2; i-- > 0;) sink(r, heap, k, i);
-    float last =
-        r->x[(size_t)heap[0] * r->step]; /* quick to see for most: no better than the last */
-    bool quick = !r->integers && last == last;
     for (size_t i = k; i < n; i++) {
-        float x = r->x[i * r->step];
-        if (quick && !(r->smallest ? x < last : x > last)) continue;
-        if (!precedes(r, (int32_t)i, heap[0])) continue;
+        if (is_worse(r, i, heap[0]) || !precedes(r, (int32_t)i, heap[0])) continue;
         heap[0] = (int32_t)i;
         sink(r, heap, k, 0);
-        last = r->x[(size_t)heap[0] * r->step];
-        quick = !r->integers && last == last;
     }
     while (k-- > 1) {
         int32_t found = heap[0];
