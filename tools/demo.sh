@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh Debian 12 to classified photos and sentences, a story, and pictures of what the models
+# From a fresh Debian 12 to classified photos and sentences, a plate that is read, a story, and pictures of what the models
 # attended to:
 #     tools/demo.sh
 # May be run again at any time, from any folder.
@@ -24,11 +24,11 @@ quietly()
     exit 1
 } >&2
 
-echo "[1/5] Debian packages"
+echo "[1/6] Debian packages"
 install_packages gcc libc6-dev cmake ninja-build pkg-config libcjson-dev libpcre2-dev \
     libutf8proc-dev libstb-dev
 
-echo "[2/5] build into $build"
+echo "[2/6] build into $build"
 mkdir -p $build
 quietly cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Release
 quietly ninja -C $build attn
@@ -38,7 +38,7 @@ if [ ! -e $model/model.safetensors ]; then
     exit 1
 fi
 
-echo "[3/5] classify the photos of models/samples with $model"
+echo "[3/6] classify the photos of models/samples with $model"
 echo
 mkdir -p $pictures
 printf '      %-16s %-24s %s\n' photo class "second guess"
@@ -54,7 +54,14 @@ for photo in "${photos[@]}"; do
 done
 echo
 
-echo "[4/5] text: a sentence with models/sentiment, a story by models/stories260k"
+echo "[4/6] read the plate of models/plates"
+echo
+plate=models/plates/plate.png
+quietly $attn read models/plates $plate --heatmap $pictures/plate.png
+awk -v photo="$(basename $plate)" '$2 == "%" { printf "      %-16s %-10s %6.2f %%\n", photo, $3, $1 }' "$log"
+echo
+
+echo "[5/6] text: a sentence with models/sentiment, a story by models/stories260k"
 echo
 sentence="The food is absolutely delicious, and the waiters never made us wait."
 $attn classify models/sentiment --text "$sentence" | sed 's/^/      /'
@@ -63,7 +70,7 @@ $attn generate models/stories260k --prompt "Once upon a time" --echo --max-token
     fold -s -w 90 | sed 's/^/      /'
 echo
 
-echo "[5/5] every attention map of every photo, and of the sentence"
+echo "[6/6] every attention map of every photo, and of the sentence"
 for photo in "${photos[@]}"; do
     quietly $attn explain $model "$photo" --out $pictures/"$(basename "${photo%.*}")"
 done
@@ -74,6 +81,7 @@ echo
 echo "The pictures:"
 echo "  $PWD/$pictures/PHOTO.png     the photo, and what the model attended to"
 echo "  $PWD/$pictures/PHOTO/        every layer and head"
+echo "  $PWD/$pictures/plate.png     the plate, and what each character was read from"
 echo "  $PWD/$pictures/attention.html  the sentence, for a browser"
 echo "Your own photo:"
 echo "  $PWD/$attn classify $PWD/$model PHOTO.jpg --heatmap heat.png"

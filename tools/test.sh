@@ -21,7 +21,8 @@ part "Debian packages"
 packages=(gcc libc6-dev cmake ninja-build pkg-config libcjson-dev libpcre2-dev
     libutf8proc-dev libstb-dev libcmocka-dev locales)
 if [ "${1-}" != quick ]; then
-    packages+=(clang clang-format libjpeg62-turbo-dev libsimde-dev libonnx-testdata python3 python3-venv)
+    packages+=(clang clang-format libjpeg62-turbo-dev libsimde-dev libonnx-testdata python3 python3-venv
+        fonts-dejavu-core fonts-liberation)
 fi
 install_packages "${packages[@]}" || exit 1
 # A test wants a locale with a decimal comma.
