@@ -14,7 +14,9 @@ Needs torch, transformers, onnx, onnxscript, onnxruntime."""
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import io
 import logging
 import math
 import os
@@ -213,7 +215,9 @@ def run(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def export_checked(model: Model, module: torch.nn.Module, sets: list[dict[str, np.ndarray]], path: Path,
                    exporter: str) -> list[dict[str, np.ndarray]]:
     """Exports, and runs every set of inputs; raises if PyTorch's results are others."""
-    export(model, module, sets[0], path, exporter)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        export(model, module, sets[0], path, exporter)
     results = [run(path, inputs) for inputs in sets]
     for inputs, outputs in zip(sets, results):
         tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
