@@ -8,7 +8,8 @@ enum {
     MOST_ELEMENTS = 1 << 22, /* of a value that is computed here */
     ALIGNMENT = 64,
 };
-#define MOST_FLOPS 1e9
+/* Operations of all that a plan computes: a second, or a hostile file's most. */
+#define MOST_WORK 1e9
 
 static void *get(attn_planner *p, size_t count, size_t size)
 {
@@ -54,19 +55,27 @@ static bool has_weights(const attn_node *node)
 }
 
 /* Can the step be run now, and is it worth it? */
-static bool can_evaluate(const attn_planner *p, const attn_plan_step *step, const attn_infer *c)
+static bool can_evaluate(attn_planner *p, const attn_plan_step *step, const attn_infer *c)
 {
     const attn_node *node = step->node;
     unsigned flags = node->layer->flags;
     if ((node->inputs == 0 && !(flags & ATTN_BY_SHAPE)) || (flags & ATTN_NEVER_KNOWN) ||
         c->cache_parts || c->by_past || step->outputs != node->outputs)
         return false;
-    for (size_t i = 0; i < step->outputs; i++)
-        if (p->plan->value[step->out_value[i]].count > MOST_ELEMENTS) return false;
+    double work = c->flops;
+    for (size_t i = 0; i < step->outputs; i++) {
+        size_t count = p->plan->value[step->out_value[i]].count;
+        if (count > MOST_ELEMENTS) return false;
+        work += (double)count;
+    }
     if (flags & ATTN_BY_SHAPE) return true;
-    for (size_t i = 0; i < node->inputs; i++)
+    for (size_t i = 0; i < node->inputs; i++) {
         if (!p->plan->value[node->in[i]].known) return false;
-    return c->flops <= MOST_FLOPS;
+        work += (double)p->plan->value[node->in[i]].count;
+    }
+    if (p->work + work > MOST_WORK) return false;
+    p->work += work;
+    return true;
 }
 
 static attn_status run_step(attn_planner *p, attn_plan_step *step, const attn_infer *c,

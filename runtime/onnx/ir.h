@@ -100,6 +100,7 @@ struct attn_ir {
     size_t values, nodes; /* made so far */
     struct attn_ir_names *names;
     struct attn_names *labels; /* of the values in the last description: see attn_lowered_name */
+    size_t view_work;          /* of lift_view.c */
     bool failed;               /* memory was lacking, once */
 };
 

@@ -67,7 +67,7 @@ bool attn_view_is_flat(const attn_ir_node *node);
 /* *view: each element in its own place. */
 bool attn_view_begin(const attn_ir *ir, size_t count, attn_view *view);
 /* What node->out[slot] is of that of which node->in[0] is `in`; false: it cannot be told. */
-bool attn_view_follow(const attn_ir *ir, const attn_ir_node *node, size_t slot, const attn_view *in,
+bool attn_view_follow(attn_ir *ir, const attn_ir_node *node, size_t slot, const attn_view *in,
                       attn_view *out);
 void attn_view_free(const attn_ir *ir, attn_view *view);
 

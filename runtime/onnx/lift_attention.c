@@ -119,7 +119,7 @@ static void walk_back(attn_ir_value *value, chain *c)
 }
 
 /* The places of value[0]'s elements in value[at]. */
-static bool view_of(const attn_ir *ir, const chain *c, size_t at, attn_view *view)
+static bool view_of(attn_ir *ir, const chain *c, size_t at, attn_view *view)
 {
     size_t dim[ATTN_MAX_RANK], count;
     if (!attn_view_dims(ir, c->value[at], dim, &count) || !attn_view_begin(ir, count, view))

@@ -3,7 +3,10 @@
 
 #include <string.h>
 
-enum { MOST_ELEMENTS = 1 << 23 };
+enum {
+    MOST_ELEMENTS = 1 << 21,
+    MOST_WORK = 1 << 30, /* elements of all views of a file: some seconds, for a hostile one */
+};
 
 /* Small, and all different, so that what is equal at these sizes is equal at all. */
 static const unsigned char size_of_symbol[ATTN_IR_MAX_SYMBOLS + ATTN_IR_MAX_DERIVED] = {
@@ -194,7 +197,7 @@ static bool get_strides(const attn_ir_node *node, size_t slot, size_t in_count, 
     return attn_ir_is(node, "Gather") && follow_gather(node, in, from->rank, s);
 }
 
-bool attn_view_follow(const attn_ir *ir, const attn_ir_node *node, size_t slot, const attn_view *in,
+bool attn_view_follow(attn_ir *ir, const attn_ir_node *node, size_t slot, const attn_view *in,
                       attn_view *out)
 {
     strides s = {.rank = 0};
@@ -203,6 +206,8 @@ bool attn_view_follow(const attn_ir *ir, const attn_ir_node *node, size_t slot, 
     *out = (attn_view){0};
     if (!get_strides(node, slot, in->count, &s)) return false;
     for (int i = 0; i < s.rank; i++) count *= s.dim[i];
+    if (ir->view_work + count > MOST_WORK) return false;
+    ir->view_work += count;
     if (attn_alloc(ir->arena->memory, count * sizeof(uint32_t), "a view", &fresh, NULL))
         return false;
     *out = (attn_view){count, fresh};
