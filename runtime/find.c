@@ -1,4 +1,5 @@
 /* From a path to a description, a config and the names of the files beside them. */
+#include "runtime/base/embedded.h"
 #include "runtime/model.h"
 #include "runtime/onnx/import.h"
 #include "runtime/weights/gguf_bind.h"
@@ -56,11 +57,15 @@ static attn_status find_builtin(attn_model *m, attn_found *found, const char *ar
                                 attn_error *err)
 {
     char known[400] = "";
-    for (const attn_builtin *b = attn_builtins; b->name; b++) {
-        ATTN_TRY(attn_json_parse(b->name, b->text, b->length, &found->root, err));
+    found->memory = &m->memory;
+    ATTN_TRY(attn_embedded_open(&attn_builtins, found->memory, &found->builtins, err));
+    for (const attn_embedded_file *b = attn_builtins.file; b->name; b++) {
+        const char *text = found->builtins + b->offset;
+        ATTN_TRY(attn_json_parse(b->name, text, b->length, &found->root, err));
         if (architecture ? attn_gguf_matches(found->root, architecture)
                          : matches(found->root, found->config)) {
-            found->builtin = b;
+            found->text = text;
+            found->length = b->length;
             m->builtin = true;
             m->description_name = attn_arena_printf(&m->arena, err, "%s (built in)", b->name);
             return m->description_name ? ATTN_OK : ATTN_NO_MEMORY;
@@ -212,5 +217,6 @@ void attn_found_free(attn_found *found)
 {
     cJSON_Delete(found->root);
     cJSON_Delete(found->config);
+    if (found->builtins) attn_release(found->memory, found->builtins, attn_builtins.bytes + 1);
     *found = (attn_found){0};
 }

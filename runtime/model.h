@@ -50,22 +50,16 @@ attn_status attn_image_preprocess(const attn_model *model, const attn_port *port
 attn_status attn_check_photo_size(const attn_model *model, const attn_port *port, size_t height,
                                   size_t width, attn_error *err);
 
-/* A description that ships inside the library. */
-typedef struct attn_builtin {
-    const char *name; /* "vit.json" */
-    const char *text;
-    size_t length;
-} attn_builtin;
-
-extern const attn_builtin attn_builtins[]; /* ended by a NULL name */
-
 /* Where the description of `path` comes from: a file of the folder, or a built-in that matches its
  * config.json or the architecture of its GGUF file; or it is made of an ONNX file. *root is the
  * caller's (cJSON_Delete). */
 typedef struct attn_found {
     cJSON *root;
-    const attn_builtin *builtin; /* NULL: a file */
-    cJSON *config;               /* of config.json or of the GGUF file; NULL: there is none */
+    const char *text; /* of a built-in, in `builtins`; NULL: a file */
+    size_t length;
+    cJSON *config; /* of config.json or of the GGUF file; NULL: there is none */
+    char *builtins;
+    attn_memory *memory; /* that they lie in */
 } attn_found;
 
 /* Fills model->folder and the names, and *found, whose trees the caller frees by

@@ -9,8 +9,8 @@
 
 static int describe(const attn_model *names, const attn_found *found)
 {
-    if (found->builtin) {
-        fwrite(found->builtin->text, 1, found->builtin->length, stdout);
+    if (found->text) {
+        fwrite(found->text, 1, found->length, stdout);
     } else if (names->imported) {
         fputs(names->imported, stdout);
     } else {

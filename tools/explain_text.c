@@ -138,20 +138,18 @@ static void put_maps(FILE *f, const attn_session *s, size_t tokens, unsigned cha
     putc(']', f);
 }
 
-attn_status explain_page(const attn_session *s, const explain_words *words, const char *title,
-                         const char *path, attn_error *err)
+static attn_status write_page(const char *page, const attn_session *s, const explain_words *words,
+                              const char *title, const char *path, attn_error *err)
 {
-    const page_template *page = page_templates;
+    const char *mark = strstr(page, PAGE_MARK);
     size_t tokens = words->encoding->count, largest;
     void *bytes;
-    while (strcmp(page->name, "attention.html") != 0) page++;
-    const char *mark = strstr(page->text, PAGE_MARK);
     ATTN_TRY(count_maps(s, tokens, &largest, err));
     ATTN_TRY(attn_alloc(cli_memory(), largest, "the weights of a page", &bytes, err));
     FILE *f = fopen(path, "wb");
     bool failed = !f;
     if (f) {
-        fwrite(page->text, 1, (size_t)(mark - page->text), f);
+        fwrite(page, 1, (size_t)(mark - page), f);
         fputs("{\"model\":", f);
         put_text(f, s->model->name, strlen(s->model->name));
         if (title) {
@@ -167,4 +165,14 @@ attn_status explain_page(const attn_session *s, const explain_words *words, cons
     }
     attn_release(cli_memory(), bytes, largest);
     return failed ? attn_fail(err, ATTN_IO, "%s: %s", path, strerror(errno)) : ATTN_OK;
+}
+
+attn_status explain_page(const attn_session *s, const explain_words *words, const char *title,
+                         const char *path, attn_error *err)
+{
+    char *page; /* the only one */
+    ATTN_TRY(attn_embedded_open(&attention_page, cli_memory(), &page, err));
+    attn_status status = write_page(page, s, words, title, path, err);
+    attn_release(cli_memory(), page, attention_page.bytes + 1);
+    return status;
 }

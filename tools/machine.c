@@ -3,6 +3,7 @@
 
 #include "tools/machine.h"
 
+#include "layers/kernels/kernels.h"
 #include "tools/cli.h"
 
 #include <math.h>
@@ -99,9 +100,9 @@ static peak_kind find_loop(const char *kernels, machine_unit unit)
     bool wide = strncmp(kernels, "avx512", 6) == 0;
 #if !defined(ATTN_EMULATE)
     if (wide && unit == MACHINE_F32) return (peak_kind){f32_avx512, CHAINS * 16 * 2};
-    if (wide && unit == MACHINE_BF16 && __builtin_cpu_supports("avx512bf16"))
+    if (wide && unit == MACHINE_BF16 && attn_kernels_level(ATTN_CPU_AVX512BF16))
         return (peak_kind){bf16_avx512, CHAINS * 32 * 2};
-    if (wide && unit == MACHINE_INT8 && __builtin_cpu_supports("avx512vnni"))
+    if (wide && unit == MACHINE_INT8 && attn_kernels_level(ATTN_CPU_AVX512VNNI))
         return (peak_kind){int8_avx512, CHAINS * 64 * 2};
 #endif
     if ((wide || strcmp(kernels, "avx2") == 0) && unit == MACHINE_F32)
@@ -224,20 +225,31 @@ TARGET("avx2") static uint64_t read_avx2(const void *block)
 }
 #endif
 
-static uint64_t read_block(const void *block)
+static uint64_t read_plain(const void *block)
 {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f")) return read_avx512(block);
-    if (__builtin_cpu_supports("avx2")) return read_avx2(block);
-#endif
     return add_up(block);
+}
+
+typedef struct read_job {
+    const char *data;
+    uint64_t (*read)(const void *block);
+} read_job;
+
+static read_job start_reading(const machine_memory *memory)
+{
+    read_job job = {(const char *)memory->data, read_plain};
+#if defined(__x86_64__)
+    if (attn_kernels_level(ATTN_CPU_AVX2)) job.read = read_avx2;
+    if (attn_kernels_level(ATTN_CPU_AVX512)) job.read = read_avx512;
+#endif
+    return job;
 }
 
 static void read_task(void *arg, size_t task, size_t worker)
 {
-    const machine_memory *memory = arg;
+    const read_job *job = arg;
     (void)worker;
-    uint64_t result = read_block((const char *)memory->data + task * BLOCK);
+    uint64_t result = job->read(job->data + task * BLOCK);
     USED(result);
 }
 
@@ -245,8 +257,9 @@ double machine_read(attn_pool *pool, const machine_memory *memory, size_t bytes)
 {
     size_t tasks = (bytes && bytes < memory->bytes ? bytes : memory->bytes) / BLOCK;
     if (tasks == 0) tasks = 1;
+    read_job job = start_reading(memory);
     double start = cli_seconds();
-    attn_pool_run(pool, tasks, read_task, (void *)memory);
+    attn_pool_run(pool, tasks, read_task, &job);
     return (double)tasks * BLOCK / (cli_seconds() - start);
 }
 

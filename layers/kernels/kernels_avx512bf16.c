@@ -9,6 +9,8 @@
 #define SHARED_BY avx512
 #define LEVEL_BASE attn_kernels_avx512vnni
 #define OWN_GEMM(type) ((type) == ATTN_PANEL_BF16_DOT ? bf16_gemm : NULL)
+#define OWN_PACK(type) false
+#define OWN_ROWS(type) ((type) == ATTN_PANEL_BF16_DOT)
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
 #include "layers/kernels/narrow.h"

@@ -9,6 +9,8 @@
 #define LEVEL_BASE attn_kernels_avx512
 #define OWN_GEMM(type)                                                                             \
     ((type) == ATTN_PANEL_I8 ? i8_gemm : (type) >= ATTN_PANEL_DOTS ? blocks_gemm : NULL)
+#define OWN_PACK(type) ((type) == ATTN_PANEL_I8)
+#define OWN_ROWS(type) ((type) == ATTN_PANEL_I8 || (type) >= ATTN_PANEL_DOTS)
 #define TILE_ROWS 14
 #define TILE_VECTORS 2
 #include "layers/kernels/narrow.h"

@@ -3,8 +3,7 @@
 #include "runtime/inputs/tokenizer/pretokenizer.h"
 
 static const struct {
-    uint32_t first, last;
-    int script;
+    uint64_t first : 21, last : 21, script : 16;
 } ranges[] = {
 #include "runtime/inputs/tokenizer/script_tables.def"
 };
@@ -21,7 +20,7 @@ static int script_of(uint32_t c)
         else
             high = middle;
     }
-    return low < RANGES && ranges[low].first <= c ? ranges[low].script : -1;
+    return low < RANGES && ranges[low].first <= c ? (int)ranges[low].script : -1;
 }
 
 attn_status attn_cut_scripts(const attn_pretokenizer *p, attn_cutting *c, attn_error *err)
