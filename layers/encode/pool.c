@@ -82,6 +82,12 @@ static void place(const pool_params *p, const attn_shape *x, attn_window *w)
     attn_place_windows(&p->windows, 1, &all, &all, w);
 }
 
+/* Elements that all windows of an axis reach over, with the padding. */
+static size_t padded_length(const attn_window *w)
+{
+    return (w->out - 1) * w->stride + (w->kernel - 1) * w->dilation + 1;
+}
+
 static attn_status pool_infer(attn_infer *c, const void *params)
 {
     const pool_params *p = params;
@@ -108,7 +114,8 @@ static attn_status pool_infer(attn_infer *c, const void *params)
     }
     ATTN_TRY(attn_want_count(c, &c->out[0], &count));
     c->flops = (double)count * (double)w[0].kernel * (double)w[1].kernel * (double)w[2].kernel;
-    return attn_add_scratch(c, 2 * w[2].in, sizeof(float), &c->worker_scratch);
+    return attn_add_scratch(c, 2 * w[2].in + padded_length(&w[2]), sizeof(float),
+                            &c->worker_scratch);
 }
 
 /* ---- one row of y -------------------------------------------------------------------------- */
@@ -160,7 +167,7 @@ static void reduce_columns(const pool_row *j, const float *x, size_t z, size_t y
 static size_t padded_count(const attn_window *w, size_t at)
 {
     size_t room = w->before + w->in + w->after - at * w->stride;
-    size_t count = (room - 1) / w->dilation + 1;
+    size_t count = w->dilation == 1 ? room : (room - 1) / w->dilation + 1;
     return count < w->kernel ? count : w->kernel;
 }
 
@@ -171,31 +178,59 @@ static size_t inner_count(const attn_window *w, size_t at)
     return end - first;
 }
 
-static void reduce_row(const pool_row *j, const float *column, float *to, size_t z, size_t y)
+/* The column with its padding around it. */
+static void pad_column(const pool_row *j, const float *column, float *to)
 {
-    const pool_params *p = j->p;
     const attn_window *w = &j->w[2];
-    size_t (*count)(const attn_window *, size_t) = p->count_padding ? padded_count : inner_count;
-    size_t rows = count(&j->w[0], z) * count(&j->w[1], y);
-    for (size_t i = 0; i < w->out; i++) {
-        size_t first, end;
-        attn_clip_window(w, i, &first, &end);
-        const float *x = column + (i * w->stride + first * w->dilation - w->before);
-        float value = first < end ? *x : p->kind == POOL_MAX ? -INFINITY : 0;
-        for (size_t k = first + 1; k < end; k++) {
-            float next = *(x += w->dilation);
-            if (p->kind != POOL_MAX)
+    float outside = j->p->kind == POOL_MAX ? -INFINITY : 0;
+    size_t length = padded_length(w), before = w->before < length ? w->before : length;
+    size_t n = w->in < length - before ? w->in : length - before;
+    for (size_t i = 0; i < before; i++) to[i] = outside;
+    memcpy(to + before, column, n * sizeof(float));
+    for (size_t i = before + n; i < length; i++) to[i] = outside;
+}
+
+/* A window's elements from the first on, one after the other. */
+static void reduce_windows(const pool_row *j, const float *x, float *to)
+{
+    const attn_window *w = &j->w[2];
+    bool largest = j->p->kind == POOL_MAX;
+    if (w->stride == 1) {
+        memcpy(to, x, w->out * sizeof(float));
+        for (size_t k = 1; k < w->kernel; k++)
+            j->c->kernels->binary(largest ? ATTN_BIN_MAX : ATTN_BIN_ADD, to, x + k * w->dilation, 1,
+                                  to, 1, w->out);
+        return;
+    }
+    for (size_t i = 0; i < w->out; i++, x += w->stride) {
+        float value = *x;
+        for (size_t k = 1; k < w->kernel; k++) {
+            float next = x[k * w->dilation];
+            if (!largest)
                 value += next;
             else if (next > value || next != next)
                 value = next;
         }
-        if (p->kind == POOL_MEAN) {
-            size_t n = rows * count(w, i);
-            value = n ? value / (float)n : 0;
-        } else if (p->kind == POOL_LP && p->p != 1) {
-            value = p->p == 2 ? sqrtf(value) : (float)pow((double)value, 1 / (double)p->p);
-        }
         to[i] = value;
+    }
+}
+
+static void reduce_row(const pool_row *j, const float *padded, float *to, size_t z, size_t y)
+{
+    const pool_params *p = j->p;
+    const attn_window *w = &j->w[2];
+    size_t (*count)(const attn_window *, size_t) = p->count_padding ? padded_count : inner_count;
+    reduce_windows(j, padded, to);
+    if (p->kind == POOL_MAX || (p->kind == POOL_LP && p->p == 1)) return;
+    if (p->kind == POOL_LP) {
+        for (size_t i = 0; i < w->out; i++)
+            to[i] = p->p == 2 ? sqrtf(to[i]) : (float)pow((double)to[i], 1 / (double)p->p);
+        return;
+    }
+    size_t rows = count(&j->w[0], z) * count(&j->w[1], y);
+    for (size_t i = 0; i < w->out; i++) {
+        size_t n = rows * count(w, i);
+        to[i] = n ? to[i] / (float)n : 0;
     }
 }
 
@@ -265,7 +300,8 @@ static void pool_task(const attn_run_context *c, const void *params, size_t item
         }
         if (j.p->global || j.p->indices) continue;
         reduce_columns(&j, x, z, y, column);
-        reduce_row(&j, column, to, z, y);
+        pad_column(&j, column, column + 2 * j.w[2].in);
+        reduce_row(&j, column + 2 * j.w[2].in, to, z, y);
     }
 }
 

@@ -40,8 +40,14 @@ void attn_place_windows(const attn_windows *w, int axes, const size_t *kernel, c
 static inline void attn_clip_window(const attn_window *w, size_t at, size_t *first, size_t *end)
 {
     size_t start = at * w->stride, stop = w->before + w->in; /* counted from the padding on */
-    *first = start < w->before ? (w->before - start + w->dilation - 1) / w->dilation : 0;
-    *end = start < stop ? (stop - start - 1) / w->dilation + 1 : 0;
+    size_t outside = start < w->before ? w->before - start : 0;
+    size_t inside = start < stop ? stop - start : 0;
+    if (w->dilation > 1) { /* a division is slow */
+        outside = (outside + w->dilation - 1) / w->dilation;
+        inside = (inside + w->dilation - 1) / w->dilation;
+    }
+    *first = outside;
+    *end = inside;
     if (*end > w->kernel) *end = w->kernel;
     if (*first > *end) *first = *end;
 }
