@@ -9,9 +9,9 @@ attn_status attn_lift(attn_ir *ir)
     attn_lift_moves(ir);
     ATTN_TRY(attn_ir_probe(ir));
     attn_lift_trivial(ir);
-    attn_lift_conv(ir);
     attn_lift_norms(ir);
     attn_lift_activations(ir);
+    attn_lift_conv(ir);
     attn_lift_linear(ir);
     attn_lift_attention(ir);
     attn_lift_masks(ir);

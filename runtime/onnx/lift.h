@@ -3,6 +3,7 @@
  * "attn":
  *
  *   Linear     x [..., in], weight [in, out] (a constant), bias [out] or left out
+ *   Conv       as the operator, with constant weights and an "activation"
  *   Attention  q [..., q_len, heads * dim], k, v [..., k_len, ...], two biases of the scores, a
  * mask, the padding; each of the last four may be left out LayerNorm, RMSNorm, Gelu, GeluTanh,
  * QuickGelu, Silu, HardSwish

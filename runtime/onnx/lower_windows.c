@@ -62,6 +62,8 @@ static attn_status lower_conv(attn_lower *l, const attn_ir_node *node)
         list(l, node, layer, "output_padding", "output_padding");
         list(l, node, layer, "output_shape", "output_shape");
     }
+    const char *activation = attn_ir_text(node, "activation", NULL);
+    if (activation) attn_lower_word(l, layer, "activation", activation);
     return attn_lower_conv_attributes(l, node, layer);
 }
 
@@ -244,6 +246,7 @@ static attn_status lower_einsum(attn_lower *l, const attn_ir_node *node)
 const attn_lowering attn_lowerings_windows[] = {
     {"AveragePool", "", lower_pool, "mean"},
     {"Conv", "", lower_conv, "conv"},
+    {"Conv", "attn", lower_conv, "conv"},
     {"ConvTranspose", "", lower_conv, "conv_transpose"},
     {"Einsum", "", lower_einsum, NULL},
     {"GlobalAveragePool", "", lower_pool, "mean"},
