@@ -4,6 +4,7 @@ attn_status attn_lift(attn_ir *ir)
 {
     ATTN_TRY(attn_ir_probe(ir));
     attn_ir_fold(ir);
+    ATTN_TRY(attn_ir_unroll(ir)); /* an If whose condition is one of sizes */
     attn_lift_sizes(ir);
     attn_lift_trivial(ir);
     attn_lift_moves(ir);

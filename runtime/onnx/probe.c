@@ -18,6 +18,7 @@ typedef struct probe {
     const attn_kernels *kernels;
     attn_names index; /* names of values -> 1 + their number */
     attn_error err;   /* what a probe says is for nobody */
+    size_t work;      /* nodes of plans that were made in vain */
 } probe;
 
 /* ---- sizes --------------------------------------------------------------------------------- */
@@ -29,6 +30,8 @@ static const struct {
     long first, step, change, last;
 } ladders[] = {
     {37, 6, 13, 29}, {224, 32, 64, 160}, {256, 64, 128, 320}, {2, 3, 1, 7}, {8, 8, 16, 40}};
+
+enum { MOST_WORK = 1 << 18 }; /* nodes: then no more is tried */
 
 enum { LADDERS = sizeof ladders / sizeof *ladders };
 
@@ -73,8 +76,7 @@ static void choose_sizes(const attn_ir *ir, attn_probe_set *set, int ladder)
         }
         for (size_t s = 0; s < set->symbols; s++) {
             long sum;
-            if (sum_of(ir, set->size[p], ir->symbol[s].said, &sum) && p != 1 + s)
-                set->size[p][s] = sum;
+            if (sum_of(ir, set->size[p], ir->symbol[s].said, &sum)) set->size[p][s] = sum;
         }
     }
 }
@@ -148,7 +150,8 @@ static bool plan_all(probe *b, attn_probe_set *set)
         while (done < set->probes && plan_one(b, set, done) == ATTN_OK) done++;
         if (done == set->probes) return true;
         free_plans(b, set);
-        if (!set->symbols) break;
+        b->work += (done + 1) * b->graph.nodes;
+        if (!set->symbols || b->work > MOST_WORK) break;
     }
     return false;
 }
@@ -265,15 +268,13 @@ static attn_status try_plans(probe *b, attn_probe_set *set, bool *planned)
  * if the plans fit only with equal ones, they are one. Then the same of the dimension after it. */
 static attn_status run(probe *b)
 {
-    bool planned, merged;
+    bool planned;
     named_dims kept;
     attn_probe_set *set = attn_arena_get(&b->arena, 1, sizeof *set, b->ir->err);
     if (!set || !keep_dims(b, &kept)) return ATTN_NO_MEMORY;
     ATTN_TRY(try_plans(b, set, &planned));
-    for (int d = 0; d < 2 && !planned; d++) {
-        merged = merge_at(b, d);
-        if (merged) ATTN_TRY(try_plans(b, set, &planned));
-    }
+    for (int d = 0; d < 2 && !planned && b->work <= MOST_WORK; d++)
+        if (merge_at(b, d)) ATTN_TRY(try_plans(b, set, &planned));
     if (!planned) restore_dims(b, &kept);
     annotate_body(b, planned ? set : NULL, b->ir->main);
     if (planned) free_plans(b, set);

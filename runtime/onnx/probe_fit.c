@@ -77,6 +77,8 @@ attn_ir_amount attn_probe_fit(attn_probe_set *set, const long *number)
     if (same) return (attn_ir_amount){.known = true, .base = number[0], .symbol = {-1, -1}};
     if (!small) return unknown;
     attn_ir_amount a = fit_symbols(set, number);
+    /* One that is the sum of others changes with each of them. */
+    for (size_t s = 0; s < set->symbols && !a.known; s++) a = fit_line(set, number, (int)s, -1);
     if (!a.known) a = fit_derived(set, number);
     if (a.known || set->deriveds == ATTN_IR_MAX_DERIVED || number[0] < 2) return a;
     /* Half of a symbol, rounded up, say: it stands for itself. */

@@ -312,6 +312,17 @@ class Probes(Onnx):
         self.check(path, {"x": array((2, 5, 6))})
 
 
+    def test_sums(self) -> None:
+        """A dimension that the file calls the sum of others, as exporters of decoders with a cache do."""
+        if not SHOW.is_file():
+            self.skip(f"{SHOW} is not built")
+        path = self.save(
+            [self.node("Concat", "past new", "k", axis=1), self.node("Add", "k m", "y")],
+            {"past": (FLOAT, ["b", "past", 8]), "new": (FLOAT, ["b", "seq", 8]), "m": (FLOAT, ["b", "past + seq", 1])}, ["y"])
+        result = subprocess.run([str(SHOW), str(path)], capture_output=True, text=True, check=True, timeout=60)
+        self.assertIn("Concat: k: float [b, past_seq, 8]", result.stdout)
+        self.check(path, {"past": array((2, 4, 8)), "new": array((2, 1, 8), 1), "m": array((2, 5, 1), 2)})
+
     def test_equal_symbols(self) -> None:
         """Batches of which the file does not say that they are one, where only equal ones fit."""
         path = self.save(

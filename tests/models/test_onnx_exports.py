@@ -1,62 +1,59 @@
-"""Models that torch.onnx.export wrote, run from the .onnx file: the outputs are ONNX Runtime's, to 1e-4, with
-other batches and lengths, too; and a folder of attn import gives the same bits."""
+"""Models of transformers, and a step of Bahdanau et al., as torch.onnx.export writes them (tools/export/onnx_models.py):
+run from the .onnx file, the outputs are ONNX Runtime's to 1e-4, for two batches and lengths; a folder of attn import
+gives the same bits, and says so of itself (attn import --check)."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import unittest
+from pathlib import Path
 
 import numpy as np
 from reference import Case, attn
 
 try:
-    import onnxruntime
     import onnxscript  # noqa: F401  (the newer exporter needs it)
-    import onnx_exports
+    import onnx_models
 except ImportError:
-    onnxruntime = None
+    onnx_models = None
 
 
 class Exports(Case):
-    def setUp(self) -> None:
-        super().setUp()
-        if onnxruntime is None:
-            self.skip("onnx, onnxruntime or onnxscript is not installed (tests/requirements.txt)")
-
-    def runtime(self, path: object, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        session = onnxruntime.InferenceSession(str(path), options)
-        names = [o.name for o in session.get_outputs()]
-        return dict(zip(names, session.run(names, inputs)))
-
-    def check(self, path: object, inputs: dict[str, np.ndarray]) -> None:
-        wanted = self.runtime(path, inputs)
-        ours = self.run_attn(path, inputs, tuple(wanted))
-        for name, value in wanted.items():
-            self.compare(ours[name], value)
-
     def check_model(self, name: str) -> None:
-        for exporter in onnx_exports.EXPORTERS:
+        logging.disable(logging.WARNING)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            problems = onnx_models.write(name, self.folder / name)
+        logging.disable(logging.NOTSET)
+        self.assertEqual(problems, [])
+        for exporter in onnx_models.EXPORTERS:
             with self.subTest(exporter=exporter):
-                path = self.folder / f"{exporter}.onnx"
-                inputs, wanted = onnx_exports.write(name, exporter, path)
-                self.check(path, inputs)
-                single = {n: v[:, :1] if n == "hidden" else v[:1] for n, v in inputs.items()}
-                self.check(path, {n: v[:, :5] if n in ("input_ids", "attention_mask", "source") else v
-                                  for n, v in single.items()})
-                folder = self.folder / exporter
-                attn("import", path, "-o", folder)
-                names = tuple(f"output_{i}" for i in range(len(wanted)))
-                one, other = self.run_attn(path, inputs, names), self.run_attn(folder, inputs, names)
-                for n in names:
-                    self.assertEqual(one[n].tobytes(), other[n].tobytes())
+                self.check_file(self.folder / name, self.folder / name / f"{exporter}.onnx")
+
+    def check_file(self, folder: Path, path: Path) -> None:
+        imported = folder / path.stem
+        attn("import", path, "-o", imported)
+        for end in ("", "_2"):
+            inputs, wanted = (dict(np.load(folder / f"{what}{end}.npz")) for what in ("inputs", "outputs"))
+            ours, again = (self.run_attn(m, inputs, tuple(wanted)) for m in (path, imported))
+            for output, value in wanted.items():
+                self.compare(ours[output], value)
+                self.assertEqual(ours[output].tobytes(), again[output].tobytes())
+            said = attn("import", path, "--check", folder / f"inputs{end}.npz", "--expect", folder / f"outputs{end}.npz")
+            self.assertEqual(said.count("same "), len(wanted))
 
 
 def add_test(name: str) -> None:
-    setattr(Exports, f"test_{name}", lambda self: self.check_model(name))
+    def test(self: Exports) -> None:
+        if onnx_models is None:
+            self.skip("onnx, onnxruntime or onnxscript is not installed (tests/requirements.txt)")
+        self.check_model(name)
+
+    setattr(Exports, f"test_{name}", test)
 
 
-for model in onnx_exports.MODELS if onnxruntime else ():
+for model in onnx_models.MODELS if onnx_models else ("all",):
     add_test(model)
 
 if __name__ == "__main__":

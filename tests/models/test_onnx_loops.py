@@ -151,6 +151,17 @@ def if_constant() -> tuple:
     return made, ((-X + [1, 2, 3]) * (np.abs(X) + [1, 2, 3]),)
 
 
+def if_shape() -> tuple:
+    """As PyTorch exports a squeeze: a size decides."""
+    one = graph([node("Neg", "x2", "u")], [], [value("u", None)], name="one")
+    two = graph([node("Identity", "x2", "u")], [], [value("u", None)], name="two")
+    nodes = [node("Abs", "x", "x2"), node("Shape", "x2", "dims"), node("Gather", "dims at", "size"),
+             node("Equal", "size two", "c"), node("If", "c", "a", then_branch=one, else_branch=two),
+             node("Add", "a x", "y")]
+    made = model(graph(nodes, [value("x")], [value("y")], [number("at", [0]), number("two", 2)]))
+    return made, (X - np.abs(X),)
+
+
 def if_input() -> object:
     """As a merged decoder has it: an input decides."""
     one = graph([node("Neg", "x", "u")], [], [value("u")], name="one")
@@ -278,7 +289,7 @@ def nested_many() -> object:
 
 
 GOOD = [loop_constant, loop_many, loop_while, loop_none, loop_false, loop_shape, loop_nested, loop_if, if_constant,
-        scan_plain, scan_axes, function_model, sequence_loop, sequence_split]
+        if_shape, scan_plain, scan_axes, function_model, sequence_loop, sequence_split]
 UNKNOWN = "(Loop): how often it runs is not known when the file is read"
 MANY = "(Loop): unrolled, it is more than 4096 rounds or 65536 nodes"
 BAD = [(too_many, MANY), (forever, MANY), (nested_many, MANY), (of_data, UNKNOWN),
@@ -310,6 +321,15 @@ class OnnxLoops(unittest.TestCase):
                 for ours, theirs in zip(self.run_attn(made, {"x": X}), expected, strict=True):
                     self.assertEqual(ours.shape, theirs.shape)
                     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+    def test_no_choice_is_left(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "m.onnx"
+            for build in (if_shape, if_constant, loop_if):
+                onnx.save(build()[0], path)
+                result = subprocess.run([str(ATTN), "describe", str(path)], capture_output=True, text=True, timeout=60)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertNotIn("choose", result.stdout)
 
     def test_if_by_an_input(self) -> None:
         for yes in (True, False):
