@@ -105,10 +105,10 @@ typedef struct attn_plan {
     const char *bound; /* the arena that the steps' operands point into; NULL: none yet */
 } attn_plan;
 
-/* Where the elements of a value lie. */
+/* Where the elements of a value lie; arena NULL: NULL if they are not known. */
 static inline void *attn_plan_data(const attn_plan_value *v, char *arena)
 {
-    return v->known ? (void *)(uintptr_t)v->known : arena + v->offset;
+    return v->known ? (void *)(uintptr_t)v->known : arena ? arena + v->offset : NULL;
 }
 
 /* input: [graph->inputs]. The plan's records come from `memory`. */
