@@ -236,6 +236,22 @@ static attn_status lower_max_unpool(attn_lower *l, const attn_ir_node *node)
     return ATTN_OK;
 }
 
+static attn_status lower_roi_align(attn_lower *l, const attn_ir_node *node)
+{
+    bool old = node->version && node->version < 16;
+    cJSON *layer = attn_lower_plain(l, node, "roi_align");
+    const char *place = attn_ir_text(node, "coordinate_transformation_mode",
+                                     old ? "output_half_pixel" : "half_pixel");
+    attn_lower_flag(l, layer, "half_pixel", strcmp(place, "half_pixel") == 0);
+    attn_lower_word(l, layer, "kind",
+                    strcmp(attn_ir_text(node, "mode", "avg"), "max") == 0 ? "max" : "mean");
+    attn_lower_number(l, layer, "height", (double)attn_ir_int(node, "output_height", 1));
+    attn_lower_number(l, layer, "width", (double)attn_ir_int(node, "output_width", 1));
+    attn_lower_number(l, layer, "sampling", (double)attn_ir_int(node, "sampling_ratio", 0));
+    attn_lower_number(l, layer, "scale", (double)attn_ir_float(node, "spatial_scale", 1));
+    return ATTN_OK;
+}
+
 static attn_status lower_einsum(attn_lower *l, const attn_ir_node *node)
 {
     cJSON *layer = attn_lower_plain(l, node, "einsum");
@@ -258,6 +274,7 @@ const attn_lowering attn_lowerings_windows[] = {
     {"MaxPool", "", lower_pool, "max"},
     {"MaxUnpool", "", lower_max_unpool, NULL},
     {"Resize", "", lower_resize, NULL},
+    {"RoiAlign", "", lower_roi_align, NULL},
     {"Upsample", "", lower_resize, NULL},
     {NULL, NULL, NULL, NULL},
 };

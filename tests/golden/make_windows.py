@@ -376,6 +376,30 @@ refuse({"layer": "quantize_linear", "in": ["x", "s"]}, {"x": [3, 4], "s": [3]}, 
 refuse({"layer": "quantize_linear", "in": ["x", "s"], "type": "u7"}, {"x": [3, 4], "s": [3]}, '"u7"')
 refuse({"layer": "dequantize_linear", "in": ["x", "s"], "block_size": 2}, {"x": [3, 4], "s": [3, 4]}, "does not fit")
 
+def roi_align(x, boxes, images, size, sampling, scale, half):
+    """As ONNX says, in float64."""
+    out = np.zeros((len(boxes), x.shape[1], *size))
+    for r, (box, image) in enumerate(zip(boxes.astype(np.float64) * scale, images)):
+        start = np.array([box[1], box[0]]) - (0.5 if half else 0)
+        length = np.array([box[3], box[2]]) - (0.5 if half else 0) - start
+        length = length if half else np.maximum(length, 1)
+        cell = length / size
+        n = [sampling or max(int(np.ceil(v)), 1) for v in cell]
+        for row in range(size[0]):
+            for column in range(size[1]):
+                for sy in range(n[0]):
+                    for sx in range(n[1]):
+                        y, z = start + (np.array([row, column]) + (np.array([sy, sx]) + 0.5) / n) * cell
+                        if -1 <= y <= x.shape[2] and -1 <= z <= x.shape[3]:
+                            y, z = min(max(y, 0), x.shape[2] - 1), min(max(z, 0), x.shape[3] - 1)
+                            a, b = int(y), int(z)
+                            c, d = min(a + 1, x.shape[2] - 1), min(b + 1, x.shape[3] - 1)
+                            p, q = y - a, z - b
+                            v = x[image].astype(np.float64)
+                            out[r, :, row, column] += ((1 - p) * (1 - q) * v[:, a, b] + (1 - p) * q * v[:, a, d] + p * (1 - q) * v[:, c, b] + p * q * v[:, c, d]) / n[0] / n[1]
+    return out
+
+
 # ---- others ------------------------------------------------------------------------------------
 
 for size in (1, 2, 3, 5):
@@ -408,6 +432,13 @@ for axes, size, out in ((2, (5, 6), (4, 7)), (3, (4, 5, 3), (3, 4, 5))):
 refuse({"layer": "grid_sample", "in": ["x", "g"]}, {"x": [1, 2, 3, 4], "g": [1, 5, 6, 3]}, "a grid [1, 5, 6, 3] does not fit the input [1, 2, 3, 4]")
 refuse({"layer": "max_unpool", "in": ["x", "x"], "kernel": [2, 2]}, {"x": [1, 2, 3, 4]}, "i32")
 refuse({"layer": "lrn"}, {"x": [1, 2, 3, 4]}, '"size" is missing')
+
+boxes = np.float32([[0, 0, 7, 6], [1.3, 0.4, 5.2, 3.9], [-3, -2, 20, 30], [4, 4, 4, 4]])
+x, images = rand(2, 3, 9, 11), np.int32([0, 1, 1, 0])
+for half, sampling, scale in ((True, 2, 1.0), (False, 3, 0.5), (True, 0, 0.8), (False, 0, 1.0)):
+    y = roi_align(x, boxes, images, (3, 4), sampling, scale, half)
+    case("roi_align", {"x": x, "b": boxes, "i": images}, {"y": y}, height=3, width=4, sampling=sampling, scale=scale, half_pixel=half, tolerance=2e-5)
+refuse({"layer": "roi_align", "in": ["x", "b", "i"]}, {"x": [1, 2, 3, 4], "b": [2, 4], "i": [2]}, "i32")
 
 # ---- written -----------------------------------------------------------------------------------
 
