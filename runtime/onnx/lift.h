@@ -45,6 +45,10 @@ bool attn_lift_uniform(const attn_ir_value *value, double *number);
  * that made it stood. Returns the new node. */
 attn_ir_node *attn_lift_make(attn_ir *ir, attn_ir_value *value, const char *op, size_t inputs,
                              attn_ir_value *const *in);
+/* Does attention of q and k, [lead..., length, columns], take the value as mask or bias? NULL: yes.
+ */
+bool attn_lift_mask_fits(const attn_ir_value *value, const attn_ir_value *q, const attn_ir_value *k,
+                         size_t heads);
 /* The last dimension, if it is a plain number; otherwise 0. */
 size_t attn_lift_columns(const attn_ir_value *value);
 

@@ -385,16 +385,13 @@ static void replace(found *f, attn_ir_value *const *qkv, size_t heads, size_t kv
     attn_ir_set_int(f->ir, fresh, "dim", (int64_t)f->dim);
 }
 
-/* Of a bias, the heads are a dimension of their own. */
-static bool biases_have_heads(const found *f, size_t heads)
+/* The layer takes the biases as they are. */
+static bool biases_fit(const found *f)
 {
-    for (size_t i = 0; i < MOST_BIASES + 1; i++) {
-        const attn_ir_value *b = i < MOST_BIASES ? f->bias[i] : f->mask;
-        if (!b || b->rank < 3 || is_one(&b->dim[b->rank - 3])) continue;
-        const attn_ir_amount *d = &b->dim[b->rank - 3];
-        if (!d->known || d->factor || d->base != (long)heads) return false;
-    }
-    return true;
+    const attn_ir_value *q = f->in[Q].source, *k = f->in[K].source;
+    return attn_lift_mask_fits(f->bias[0], q, k, f->in[Q].heads) &&
+           attn_lift_mask_fits(f->bias[1], q, k, f->in[Q].heads) &&
+           attn_lift_mask_fits(f->mask, q, k, f->in[Q].heads);
 }
 
 static bool by_heads(found *f)
@@ -405,8 +402,8 @@ static bool by_heads(found *f)
         !find_source(f, f->second->in[1], false, f->k_len, f->v_dim, &f->in[V]) ||
         f->in[K].heads != f->in[V].heads || f->in[Q].heads % f->in[K].heads ||
         !same_leads(f->in[Q].source, f->in[K].source) ||
-        !same_leads(f->in[Q].source, f->in[V].source) || f->in[V].scale != 1 ||
-        !biases_have_heads(f, f->in[Q].heads) || !find_out(f))
+        !same_leads(f->in[Q].source, f->in[V].source) || f->in[V].scale != 1 || !biases_fit(f) ||
+        !find_out(f))
         return false;
     f->scale *= f->in[Q].scale * f->in[K].scale;
     attn_ir_value *qkv[3];

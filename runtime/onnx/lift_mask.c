@@ -24,14 +24,12 @@ static bool is_one(const attn_ir_amount *a)
     return a->known && !a->factor && a->base == 1;
 }
 
-static bool read_scores(const attn_ir_node *node, scores *s)
+static bool read_scores(const attn_ir_value *q, const attn_ir_value *k, size_t heads, scores *s)
 {
-    const attn_ir_value *q = node->in[0], *k = node->in[1];
     if (!q->shaped || !k->shaped || q->rank < 2 || k->rank != q->rank) return false;
     s->rank = q->rank + 1;
     memcpy(s->dim, q->dim, (size_t)(q->rank - 2) * sizeof *s->dim);
-    s->dim[s->rank - 3] = (attn_ir_amount){
-        .known = true, .base = (long)attn_ir_int(node, "heads", 1), .symbol = {-1, -1}};
+    s->dim[s->rank - 3] = (attn_ir_amount){.known = true, .base = (long)heads, .symbol = {-1, -1}};
     s->dim[s->rank - 2] = q->dim[q->rank - 2];
     s->dim[s->rank - 1] = k->dim[k->rank - 2];
     return true;
@@ -52,6 +50,13 @@ static bool fits(const attn_ir_value *v, const scores *s)
         equal = equal && same;
     }
     return ones || equal;
+}
+
+bool attn_lift_mask_fits(const attn_ir_value *value, const attn_ir_value *q, const attn_ir_value *k,
+                         size_t heads)
+{
+    scores s;
+    return !value || (read_scores(q, k, heads, &s) && fits(value, &s));
 }
 
 /* Depends on the lead and the key alone: [lead..., 1, 1, k_len]. */
@@ -157,7 +162,8 @@ static void lift_one(attn_ir *ir, attn_ir_node *node)
     scores s;
     bool keeps;
     double number;
-    if (node->inputs <= PADDING || !read_scores(node, &s)) return;
+    size_t heads = (size_t)attn_ir_int(node, "heads", 1);
+    if (node->inputs <= PADDING || !read_scores(node->in[0], node->in[1], heads, &s)) return;
     for (size_t slot = BIAS; slot < MASK; slot++) {
         attn_ir_value *bias = node->in[slot];
         if (attn_lift_uniform(bias, &number) && number == 0) attn_ir_set_in(ir, node, slot, NULL);
