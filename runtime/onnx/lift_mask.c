@@ -157,6 +157,29 @@ static void set_mask(attn_ir *ir, attn_ir_node *node, const scores *s, attn_ir_v
     attn_ir_set_in(ir, node, MASK, best_keeps ? best : negated(ir, node, best));
 }
 
+/* A bias that is the sum of another one and a mask, or that one masked: the mask's condition, and
+ * the other. */
+static attn_ir_value *part_of(const attn_ir_value *bias, const scores *s, bool *keeps,
+                              attn_ir_value **rest)
+{
+    attn_ir_node *add = attn_ir_made_by(bias, "Add");
+    for (size_t side = 0; add && side < 2; side++) {
+        attn_ir_value *condition = condition_of(add->in[side], keeps);
+        *rest = add->in[1 - side];
+        if (condition && fits(*rest, s)) return condition;
+    }
+    attn_ir_node *where = attn_ir_made_by(bias, "Where");
+    double number;
+    for (size_t side = 1; where && side < 3; side++) { /* the other bias where the mask keeps */
+        if (!attn_lift_uniform(where->in[side], &number) || number > -1e4) continue;
+        *keeps = side == 2;
+        *rest = where->in[3 - side];
+        if (fits(*rest, s)) return where->in[0];
+    }
+    *rest = NULL;
+    return NULL;
+}
+
 static void lift_one(attn_ir *ir, attn_ir_node *node)
 {
     scores s;
@@ -168,11 +191,12 @@ static void lift_one(attn_ir *ir, attn_ir_node *node)
         attn_ir_value *bias = node->in[slot];
         if (attn_lift_uniform(bias, &number) && number == 0) attn_ir_set_in(ir, node, slot, NULL);
         if (!node->in[slot] || node->in[MASK] || node->in[PADDING]) continue;
-        attn_ir_value *condition = condition_of(bias, &keeps);
+        attn_ir_value *rest = NULL, *condition = condition_of(bias, &keeps);
+        if (!condition) condition = part_of(bias, &s, &keeps, &rest);
         if (!condition) continue;
         bool always = attn_lift_uniform(condition, &number) && (number != 0) == keeps;
         if (!always && !fits(condition, &s)) continue;
-        attn_ir_set_in(ir, node, slot, NULL);
+        attn_ir_set_in(ir, node, slot, rest);
         if (!always) set_mask(ir, node, &s, condition, keeps);
     }
     attn_ir_value *mask = node->in[MASK];
