@@ -263,7 +263,8 @@ static attn_status fuse_steps(const fuser *f, const attn_node *n, attn_node *fus
 
 attn_status attn_graph_fuse(attn_graph *g, attn_arena *arena, attn_error *err)
 {
-    fuser f = {.graph = g, .arena = arena, .err = err, .end = g->node + g->nodes};
+    fuser f = {.graph = g, .arena = arena, .err = err, .end = g->node};
+    if (g->nodes) f.end += g->nodes; /* without any, node is NULL */
     ATTN_TRY(count_readers(&f));
     g->fused = attn_arena_get(arena, g->nodes, sizeof *g->fused, err);
     f.taken = attn_arena_get(arena, g->nodes, sizeof *f.taken, err);
