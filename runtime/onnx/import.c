@@ -39,6 +39,7 @@ static attn_status import(attn_weights *w, const char *path, bool lift, attn_onn
     w->list = lowered.weight;
     w->count = lowered.weights;
     ATTN_TRY(attn_weights_sort(w, err));
+    ATTN_TRY(attn_weights_pair(w->list, w->count, &w->arena, err));
     return take_files(w, model, err);
 }
 

@@ -101,6 +101,7 @@ struct attn_ir {
     struct attn_ir_names *names;
     struct attn_names *labels; /* of the values in the last description: see attn_lowered_name */
     size_t view_work;          /* of lift_view.c */
+    size_t dequantized;        /* elements of constants: of lift_quantized.c */
     bool failed;               /* memory was lacking, once */
 };
 

@@ -2,6 +2,7 @@
 
 attn_status attn_lift(attn_ir *ir)
 {
+    attn_lift_dequantized(ir);
     ATTN_TRY(attn_ir_probe(ir));
     attn_ir_fold(ir);
     ATTN_TRY(attn_ir_unroll(ir)); /* an If whose condition is one of sizes */

@@ -19,6 +19,9 @@ attn_status attn_lift(attn_ir *ir);
 
 /* Errors: ATTN_BAD_MODEL, an attribute or input that is not known. */
 attn_status attn_lift_operators(attn_ir *ir);
+/* com.microsoft's product with a matrix of a few bits. */
+attn_status attn_lift_bits(attn_ir *ir, attn_ir_node *node);
+void attn_lift_dequantized(attn_ir *ir);
 void attn_lift_conv(attn_ir *ir);
 void attn_lift_norms(attn_ir *ir);
 void attn_lift_activations(attn_ir *ir);

@@ -11,7 +11,8 @@ typedef struct product {
 static bool is_matrix(const attn_ir_value *value)
 {
     return value && value->constant && value->constant->rank == 2 &&
-           attn_onnx_is_float(value->constant->type) && value->constant->count > 0;
+           (attn_onnx_is_float(value->constant->type) || value->constant->scale) &&
+           value->constant->count > 0;
 }
 
 /* A constant, or a transposed one. */

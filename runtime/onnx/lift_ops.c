@@ -301,6 +301,7 @@ attn_status attn_lift_operators(attn_ir *ir)
         if (is_contrib(n, "MultiHeadAttention")) lift = multi_head;
         if (attn_ir_is(n, "Attention")) lift = standard_attention;
         if (attn_ir_is(n, "RotaryEmbedding") || is_contrib(n, "RotaryEmbedding")) lift = rotary;
+        if (is_contrib(n, "MatMulNBits")) lift = attn_lift_bits;
         if (lift) ATTN_TRY(lift(ir, n));
     }
     attn_ir_sweep(ir);

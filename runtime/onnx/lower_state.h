@@ -53,7 +53,10 @@ const attn_lowering *attn_lowering_find(const attn_ir_node *node);
 /* ATTN_OK if every node has one; otherwise an error that names the first ones. */
 attn_status attn_lowering_check(const attn_ir *ir, attn_error *err);
 
-/* The constant as tensor `name` of the list: i32 of integers, f32 of double. */
+/* "NAME_scale" */
+const char *attn_lower_scale_name(attn_lower *l, const char *name);
+/* The constant as tensor `name` of the list: i32 of integers, f32 of double; integers with scales
+ * stay as they are, and the scales are a tensor after it. */
 bool attn_lower_add_tensor(attn_lower *l, const char *name, const attn_onnx_tensor *tensor);
 
 #endif

@@ -37,6 +37,11 @@ static bool grow(attn_lower *l)
     return true;
 }
 
+const char *attn_lower_scale_name(attn_lower *l, const char *name)
+{
+    return attn_arena_printf(l->ir->arena, l->err, "%s_scale", name);
+}
+
 bool attn_lower_add_tensor(attn_lower *l, const char *name, const attn_onnx_tensor *tensor)
 {
     attn_weight w = {.name = name,
@@ -59,6 +64,13 @@ bool attn_lower_add_tensor(attn_lower *l, const char *name, const attn_onnx_tens
     case ATTN_ONNX_INT32:
         w.dtype = ATTN_I32;
         break;
+    case ATTN_ONNX_INT8:
+        if (tensor->scale) {
+            w.dtype = ATTN_U8;
+            w.unsupported = "I8"; /* until it is paired with its scales */
+            break;
+        }
+        /* fall through */
     default:
         w.mapping = NULL;
         if (!convert(l, tensor, &w)) return false;
@@ -73,5 +85,7 @@ bool attn_lower_add_tensor(attn_lower *l, const char *name, const attn_onnx_tens
     if (!w.name || !grow(l) || !attn_names_set(&l->tensors, name, (void *)tensor, l->err))
         return false;
     l->weight[l->weights++] = w;
-    return true;
+    if (!tensor->scale) return true;
+    const char *scales = attn_lower_scale_name(l, name);
+    return scales && attn_lower_add_tensor(l, scales, tensor->scale);
 }

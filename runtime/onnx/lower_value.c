@@ -76,9 +76,10 @@ static const char *tensor_name(attn_lower *l, const attn_ir_value *value, const 
 {
     const char *full = attn_arena_printf(l->ir->arena, l->err, "%s%s", base, suffix);
     for (size_t i = 2; full; i++) {
+        const char *scales = value->constant->scale ? attn_lower_scale_name(l, full) : NULL;
         const attn_onnx_tensor *other = attn_names_get(&l->tensors, full);
         if (other == value->constant) return full;
-        if (!other) {
+        if (!other && !(scales && attn_names_get(&l->tensors, scales))) {
             if (attn_lower_add_tensor(l, full, value->constant)) return full;
             break;
         }
@@ -92,7 +93,7 @@ static const char *tensor_name(attn_lower *l, const attn_ir_value *value, const 
 static void write_parameter(attn_lower *l, const char *label, const attn_ir_value *value)
 {
     char text[ATTN_LOWER_LABEL];
-    bool is_float = attn_onnx_is_float(value->constant->type);
+    bool is_float = attn_onnx_is_float(value->constant->type) || value->constant->scale;
     cJSON *layer = attn_lower_begin(l, "parameter");
     const char *name = tensor_name(l, value, attn_lower_clean(value->name, text, sizeof text), "");
     attn_lower_out_name(l, layer, label);
@@ -121,7 +122,7 @@ const char *attn_lower_value(attn_lower *l, attn_ir_value *value)
     if (label) return label;
     if (!t || l->failed) return attn_lower_label(l, value);
     bool is_float = attn_onnx_is_float(t->type);
-    bool small = t->count && t->count <= (is_float ? SMALL_FLOATS : SMALL_INTEGERS);
+    bool small = t->count && !t->scale && t->count <= (is_float ? SMALL_FLOATS : SMALL_INTEGERS);
     if (small && (is_float || attn_onnx_is_integer(t->type))) return small_constant(l, value);
     label = attn_lower_label(l, value);
     if (!is_float && !attn_onnx_is_integer(t->type)) {

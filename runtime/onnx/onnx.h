@@ -55,6 +55,9 @@ typedef struct attn_onnx_tensor {
     size_t bytes;
     const attn_file *mapping;   /* the mapped file that data lies in; NULL: the arena */
     const attn_onnx_text *text; /* [count], STRING alone */
+    /* NULL; or, of a matrix of INT8 that lifting has made: its FLOAT scales, as a weight file has
+     * them (runtime/weights/integers.c). Each element stands for q * scale. */
+    const struct attn_onnx_tensor *scale;
 } attn_onnx_tensor;
 
 typedef struct attn_onnx_graph attn_onnx_graph;

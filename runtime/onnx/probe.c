@@ -257,6 +257,7 @@ static attn_status try_plans(probe *b, attn_probe_set *set, bool *planned)
     b->graph = (attn_graph){0};
     b->index = (attn_names){.arena = &b->arena};
     *planned = attn_weights_sort(&b->weights, &b->err) == ATTN_OK &&
+               attn_weights_pair(lowered.weight, lowered.weights, &b->arena, &b->err) == ATTN_OK &&
                build_graph(b, lowered.root) == ATTN_OK;
     if (*planned) bind_small(b);
     *planned = *planned && plan_all(b, set);

@@ -251,10 +251,11 @@ void attn_probe_constant(attn_ir *ir, attn_ir_value *value)
     const attn_onnx_tensor *t = value->constant;
     value->shaped = true;
     value->rank = t->rank;
-    value->fixed = t;
+    value->fixed = t->scale ? NULL : t;
     for (int d = 0; d < t->rank; d++)
         value->dim[d] =
             (attn_ir_amount){.known = true, .base = (long)t->dim[d], .symbol = {-1, -1}};
+    if (t->scale) return;
     value->uniform = t->count && t->count <= ATTN_PROBE_FIXED && t->type != ATTN_ONNX_STRING;
     value->number = value->uniform ? attn_tensor_float(t, 0) : 0;
     for (size_t i = 1; i < t->count && value->uniform; i++)

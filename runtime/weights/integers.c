@@ -3,7 +3,7 @@
  *
  *   8 bits  NAME I8 of the tensor's own shape; NAME_scale F32 of the same rank: as many as the
  *           outputs have (the first dimension, or the last of a matrix that lies as [in, out]),
- *           otherwise 1
+ *           otherwise 1; or of a matrix [out, ceil(in / 32)] or [ceil(in / 32), out]
  *   4 bits  NAME_shape I64: the tensor's shape, seen as [out, in] or [in, out]; NAME U8: two of the
  *           inputs in a byte, the first in the low half, as q + 8: [out, ceil(in / 2)] or
  *           [ceil(in / 2), out]; NAME_scale BF16: [out, ceil(in / 32)] or [ceil(in / 32), out] */
@@ -104,9 +104,15 @@ static const char *check_int8(const attn_weight *w, const attn_weight *scale, at
         rows = rows && scale->dim[i] == (i ? 1 : w->dim[0]);
         columns = columns && scale->dim[i] == (i ? w->dim[1] : 1);
     }
-    if (!rows && !columns) return NULL;
     q->transposed = !rows;
     *scales = rows ? q->rows : q->columns;
+    if (rows || columns) return "";
+    rows = w->rank == 2 && has_shape(scale, q->rows, parts(q->columns, ATTN_I4_GROUP));
+    columns = w->rank == 2 && has_shape(scale, parts(q->rows, ATTN_I4_GROUP), q->columns);
+    if (!rows && !columns) return NULL;
+    q->grouped = true;
+    q->transposed = !rows;
+    *scales = scale->dim[0] * scale->dim[1];
     return "";
 }
 
@@ -203,6 +209,14 @@ static int nibble(const unsigned char *data, size_t byte, size_t half)
     return (half ? data[byte] >> 4 : data[byte] & 15) - 8;
 }
 
+/* 8 bits: of the element in this row and column. */
+static float scale_of(const attn_integers *q, size_t row, size_t column)
+{
+    size_t in = q->grouped ? (q->transposed ? row : column) / ATTN_I4_GROUP : 0;
+    size_t groups = q->grouped ? parts(q->columns, ATTN_I4_GROUP) : 1;
+    return read_scale(q, q->transposed ? in * q->columns + column : row * groups + in);
+}
+
 /* `count` elements of one row, from column `at` on. */
 static void row_to_f32(const attn_weight *weight, size_t row, size_t at, size_t count, float *to)
 {
@@ -211,9 +225,7 @@ static void row_to_f32(const attn_weight *weight, size_t row, size_t at, size_t 
     size_t n = q->columns, groups = parts(n, ATTN_I4_GROUP);
     if (q->bits == 8) {
         const signed char *from = (const signed char *)data + row * n + at;
-        float scale = q->transposed ? 0 : read_scale(q, row);
-        for (size_t i = 0; i < count; i++)
-            to[i] = (float)from[i] * (q->transposed ? read_scale(q, at + i) : scale);
+        for (size_t i = 0; i < count; i++) to[i] = (float)from[i] * scale_of(q, row, at + i);
     } else if (q->transposed) {
         for (size_t i = 0; i < count; i++)
             to[i] = (float)nibble(data, row / 2 * n + at + i, row % 2) *
@@ -235,4 +247,19 @@ void attn_integers_to_f32(const attn_weight *weight, size_t first, size_t count,
         to += part;
         count -= part;
     }
+}
+
+void attn_integers_split(const attn_weight *weight, size_t first, size_t k, size_t columns,
+                         size_t group, int8_t *q, float *scale)
+{
+    const attn_integers *t = weight->integers;
+    const int8_t *from = (const int8_t *)weight->data + first;
+    size_t row = first / t->columns, column = first % t->columns;
+    for (size_t j = 0; j < columns; j++)
+        for (size_t i = 0; i < k; i++) {
+            *q++ = t->transposed ? from[i * t->columns + j] : from[j * k + i];
+            if (i % group == 0)
+                *scale++ = t->transposed ? scale_of(t, row + i, column + j)
+                                         : scale_of(t, row + j, column + i);
+        }
 }

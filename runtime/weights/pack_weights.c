@@ -33,6 +33,12 @@ static bool is_matrix(const attn_model *m, const attn_pack_tensor *t, bool *tran
     return uses != 0;
 }
 
+/* What is quantised with its scales is copied as it is where nothing is asked for. */
+static bool is_kept(const attn_model *m, const attn_weight *w)
+{
+    return m->precision == ATTN_AS_FILE && w->integers && w->integers->bits == 8;
+}
+
 static void choose_form(const attn_model *m, attn_pack_tensor *t)
 {
     const attn_weight *w = t->source;
@@ -40,7 +46,7 @@ static void choose_form(const attn_model *m, attn_pack_tensor *t)
     t->columns = 1;
     for (int i = 1; i < w->rank; i++) t->columns *= w->dim[i]; /* no more than the file has */
     t->form = is_matrix(m, t, &t->transposed) ? form_of(m->precision)
-              : w->integers                   ? ATTN_PACK_F32
+              : w->integers && !is_kept(m, w) ? ATTN_PACK_F32
                                               : ATTN_PACK_COPY;
 }
 
@@ -89,7 +95,9 @@ static void add_parts(part *list, size_t *count, attn_pack_tensor *t)
     switch (t->form) {
     case ATTN_PACK_COPY:
         data = add_part(list, count, t, &t->data, "",
-                        w->unsupported ? w->unsupported : names[w->dtype],
+                        w->integers      ? "I8"
+                        : w->unsupported ? w->unsupported
+                                         : names[w->dtype],
                         w->unsupported ? 1 : attn_dtype_size(w->dtype));
         data->bytes = w->bytes;
         return;
@@ -248,7 +256,8 @@ attn_status attn_pack_weights(attn_model *m, const attn_output_file *out, attn_p
     for (size_t i = 0; i < m->weights.count; i++) {
         const attn_weight *w = &m->weights.list[i];
         const attn_weight *owner = w->part_of ? attn_weights_find(&m->weights, w->part_of) : NULL;
-        if (owner && owner->integers) continue; /* written with it, where it stays quantised */
+        if (owner && owner->integers && !is_kept(m, owner))
+            continue; /* written with it, where it stays quantised */
         tensor[report->tensors++].source = w;
     }
     qsort(tensor, report->tensors, sizeof *tensor, compare_sources);

@@ -64,9 +64,10 @@ bool attn_param_bytes(const attn_param *p, const attn_kernels *kernels, size_t *
 static attn_panel_type type_of_file(const attn_param *p)
 {
     const attn_integers *q = p->source->integers;
-    /* The integers as they are, if the scales stand for the outputs of this use. */
+    /* The integers as they are, if the scales stand for the outputs of this use; of 8 bits in
+     * panels whose groups have f32 scales. */
     if (q && q->transposed == p->k_is_row && p->k == (p->k_is_row ? q->rows : q->columns))
-        return q->bits == 8 ? ATTN_PANEL_I8 : ATTN_PANEL_I4;
+        return q->bits == 8 ? ATTN_PANEL_Q6_K : ATTN_PANEL_I4;
     switch (p->source->dtype) {
     case ATTN_F16:
         return ATTN_PANEL_F16;

@@ -38,7 +38,11 @@ static void pack_blocks(const filler *f, const attn_param *p, size_t j, size_t c
     size_t count = columns * p->k, groups = count / attn_block_group(p->type);
     float *minimum = temporary + groups;
     int8_t *q = (int8_t *)(minimum + groups); /* 1.5 bytes an element, where there is room for 4 */
-    attn_blocks_split(p->source, p->first + j * p->k, count, q, temporary, minimum);
+    if (p->source->integers)
+        attn_integers_split(p->source, p->first + (p->k_is_row ? j : j * p->k), p->k, columns,
+                            attn_block_group(p->type), q, temporary);
+    else
+        attn_blocks_split(p->source, p->first + j * p->k, count, q, temporary, minimum);
     f->kernels->pack_blocks(p->type, to, q, temporary, minimum, p->k, columns);
 }
 

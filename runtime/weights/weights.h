@@ -11,6 +11,7 @@
  * (float)q * scale. models/FORMAT.md has how it lies in the file. */
 typedef struct attn_integers {
     int bits;                   /* 8: one scale per output; 4: one per ATTN_I4_GROUP inputs */
+    bool grouped;               /* 8 bits: one scale per ATTN_I4_GROUP inputs, too */
     const unsigned char *scale; /* f32, or bf16 for 4 bits; unaligned */
     size_t rows, columns;       /* the first dimension, and the product of the others */
     bool transposed;            /* the columns are the outputs, otherwise the rows are */
@@ -86,5 +87,10 @@ void attn_weights_forget(const attn_weights *w);
 uint32_t attn_half_bits(uint32_t half);
 /* attn_weight_to_f32 of a quantised tensor. */
 void attn_integers_to_f32(const attn_weight *weight, size_t first, size_t count, float *to);
+/* 8 bits: columns [at, at + columns) of the matrix [k, n] whose outputs have the scales, as
+ * attn_kernels.pack_blocks takes them in groups of `group` (16 or 32, k is a multiple of 32).
+ * first: the element of the tensor that is row 0 of column `at`. */
+void attn_integers_split(const attn_weight *weight, size_t first, size_t k, size_t columns,
+                         size_t group, int8_t *q, float *scale);
 
 #endif
