@@ -80,10 +80,17 @@ static size_t place(const quantize_params *p, const attn_shape *x, const attn_va
     return (row / dim * v->shape.dim[axis] + row % dim / p->block) * inner;
 }
 
+/* rintf, without a call where what is rounded is small. */
+static float nearest(float x)
+{
+    const float shift = 0x1.8p23f;
+    return fabsf(x) < 0x1p22f ? (x + shift) - shift : rintf(x);
+}
+
 static float one(const quantize_params *p, float x, float scale, float zero)
 {
     if (p->back) return (x - zero) * scale;
-    x = rintf(x / scale) + zero;
+    x = nearest(x / scale) + zero;
     if (!(x > lowest[p->type])) x = lowest[p->type];
     return x < highest[p->type] ? x : highest[p->type];
 }
@@ -114,6 +121,12 @@ static void quantize_task(const attn_run_context *c, const void *params, size_t 
         float *to = attn_item(&c->out[0], item) + row * inner;
         int32_t *codes = attn_item_i32(&c->out[0], item) + row * inner;
         for (size_t i = 0; i < inner; i++) {
+            if (p->back && !step && !zero_step) { /* the usual case, for the compiler to see */
+                float s = *scale, z = zero ? (float)*zero : 0;
+                for (; whole && i < inner; i++) to[i] = ((float)integers[i] - z) * s;
+                for (; i < inner; i++) to[i] = (from[i] - z) * s;
+                break;
+            }
             float y = one(p, whole ? (float)integers[i] : from[i], scale[i * step],
                           zero ? (float)zero[i * zero_step] : 0);
             if (p->back)

@@ -126,30 +126,39 @@ static const attn_onnx_tensor *integers_of(attn_ir *ir, const quantized *q, bool
 
 /* ---- as floats ----------------------------------------------------------------------------- */
 
-static attn_ir_value *floats_of(attn_ir *ir, const quantized *q, const char *name)
+/* half: as bfloat16, which takes distances of 8 bits as they are. */
+static attn_ir_value *floats_of(attn_ir *ir, const quantized *q, const char *name, bool half)
 {
-    float *to = attn_arena_get(ir->arena, q->w->count, sizeof *to, ir->err);
+    size_t size = half ? 2 : 4;
+    unsigned char *to = attn_arena_get(ir->arena, q->w->count, size, ir->err);
     attn_onnx_tensor *t = attn_arena_get(ir->arena, 1, sizeof *t, ir->err);
     if (!to || !t) {
         ir->failed = true;
         return NULL;
     }
-    for (size_t i = 0; i < q->w->count; i++)
-        to[i] = (float)distance(q, i) * (float)attn_tensor_float(q->scale, place(q, q->scale, i));
+    for (size_t i = 0; i < q->w->count; i++) {
+        float value =
+            (float)distance(q, i) * (float)attn_tensor_float(q->scale, place(q, q->scale, i));
+        uint32_t bits;
+        memcpy(&bits, &value, 4);
+        uint16_t high = (uint16_t)(bits >> 16);
+        memcpy(to + size * i, half ? (const void *)&high : &bits, size);
+    }
     *t = *q->w;
-    t->type = ATTN_ONNX_FLOAT;
+    t->type = half ? ATTN_ONNX_BFLOAT16 : ATTN_ONNX_FLOAT;
     t->data = to;
-    t->bytes = t->count * sizeof *to;
+    t->bytes = t->count * size;
     t->mapping = NULL;
     return attn_ir_new_constant(ir, name, t);
 }
 
-static attn_ir_value *constant_of(attn_ir *ir, const quantized *q, const char *name, bool rows)
+static attn_ir_value *constant_of(attn_ir *ir, const quantized *q, const char *name, bool rows,
+                                  bool half)
 {
     const attn_onnx_tensor *t = integers_of(ir, q, rows);
     attn_ir_value *value = t            ? attn_ir_new_constant(ir, name, t)
                            : ir->failed ? NULL
-                                        : floats_of(ir, q, name);
+                                        : floats_of(ir, q, name, half);
     if (value) value->type = ATTN_ONNX_FLOAT;
     return value;
 }
@@ -191,12 +200,74 @@ static bool read_node(const attn_ir_node *node, quantized *q)
     return fits(q, q->scale) && (!q->zero || fits(q, q->zero));
 }
 
+/* ---- MatMulInteger ------------------------------------------------------------------------- */
+
+static bool is_one_number(const attn_ir_value *value)
+{
+    if (!value || (value->constant && value->constant->count == 1)) return true;
+    return value->producer && attn_ir_is(value->producer, "DynamicQuantizeLinear");
+}
+
+/* a - zero as floats, made once. */
+static attn_ir_value *distances(attn_ir *ir, attn_ir_node *node, attn_ir_value *a,
+                                attn_ir_value *zero)
+{
+    const float number = 1;
+    for (size_t i = 0; i < a->uses; i++) {
+        const attn_ir_node *n = a->use[i].node;
+        if (attn_ir_is(n, "DequantizeLinear") && a->use[i].slot == 0 && attn_ir_in(n, 2) == zero &&
+            attn_ir_is_number(n->in[1], 1))
+            return n->out[0];
+    }
+    attn_ir_value *in[3] = {a, attn_ir_new_floats(ir, "one", &number, 0, NULL), zero};
+    attn_ir_value *y = attn_ir_new_value(ir, a->name, ATTN_ONNX_FLOAT);
+    return attn_ir_insert(ir, node, "DequantizeLinear", "", 3, in, 1, &y) ? y : NULL;
+}
+
+/* The product of a with a constant matrix of integers is one of floats: its sums are integers, and
+ * exact below 2^24. */
+static void lift_integers(attn_ir *ir, attn_ir_node *node)
+{
+    attn_ir_value *a = attn_ir_in(node, 0), *b = attn_ir_in(node, 1), *zero = attn_ir_in(node, 3);
+    const float number = 1;
+    attn_ir_value *one = attn_ir_new_floats(ir, "one", &number, 0, NULL), *y = node->out[0];
+    if (!a || !b || !b->constant || b->constant->rank != 2 || !b->constant->count || !one || !y ||
+        (zero && !zero->constant) || !is_one_number(attn_ir_in(node, 2)))
+        return;
+    quantized q = {.w = b->constant,
+                   .scale = one->constant,
+                   .zero = zero ? zero->constant : NULL,
+                   .axis = 1,
+                   .dim = b->constant->dim[1],
+                   .inner = 1};
+    if ((q.zero && !fits(&q, q.zero)) || !take(ir, q.w->count)) return;
+    attn_ir_value *w = constant_of(ir, &q, b->name, false, true);
+    if (w) take_name(w, b);
+    attn_ir_value *in[2] = {distances(ir, node, a, attn_ir_in(node, 2)), w};
+    attn_ir_value *sums = attn_ir_new_value(ir, y->name, ATTN_ONNX_FLOAT), *none = NULL;
+    attn_ir_node *product =
+        w && in[0] ? attn_ir_insert(ir, node, "MatMul", "", 2, in, 1, &sums) : NULL;
+    attn_ir_node *cast = product ? attn_ir_insert(ir, node, "Cast", "", 1, &sums, 1, &none) : NULL;
+    if (!cast) return;
+    product->name = node->name;
+    attn_ir_set_int(ir, cast, "to", ATTN_ONNX_INT32);
+    attn_ir_give(ir, y, cast, 0);
+    for (size_t i = 0; i < y->uses; i++) { /* to floats and back is nothing */
+        const attn_ir_node *n = y->use[i].node;
+        if (attn_ir_is(n, "Cast") && attn_ir_int(n, "to", 0) == ATTN_ONNX_FLOAT &&
+            !n->out[0]->results)
+            attn_ir_replace(ir, n->out[0], sums);
+    }
+}
+
 void attn_lift_dequantized(attn_ir *ir)
 {
     quantized q;
     for (attn_ir_node *n = ir->main->first; n && !ir->failed; n = n->next) {
+        if (attn_ir_is(n, "MatMulInteger")) lift_integers(ir, n);
         if (!read_node(n, &q) || n->out[0]->results || !take(ir, q.w->count)) continue;
-        attn_ir_value *value = constant_of(ir, &q, n->in[0]->name, outputs_are_rows(n->out[0]));
+        attn_ir_value *value =
+            constant_of(ir, &q, n->in[0]->name, outputs_are_rows(n->out[0]), false);
         if (!value) return;
         attn_ir_replace(ir, n->out[0], value);
         take_name(value, n->in[0]);
@@ -275,7 +346,7 @@ attn_status attn_lift_bits(attn_ir *ir, attn_ir_node *node)
              : usual ? usual->constant
                      : NULL;
     if (ir->failed) return attn_ir_status(ir);
-    attn_ir_value *in[2] = {node->in[0], NULL}, *w = constant_of(ir, &q, b->name, true);
+    attn_ir_value *in[2] = {node->in[0], NULL}, *w = constant_of(ir, &q, b->name, true, false);
     if (!w) return attn_ir_status(ir);
     take_name(w, node->in[1]);
     in[1] = attn_ir_new_value(ir, w->name, w->type);

@@ -24,12 +24,12 @@ typedef struct probe {
 /* ---- sizes --------------------------------------------------------------------------------- */
 
 /* Sizes to try, one set after the other until the plans fit: of texts (below the longest of most),
- * of pictures, of pictures for models with many halvings, small ones. Symbol s of probe p takes
- * first + step * ... of them. */
+ * of pictures, of pictures for models with many halvings, small ones, of sound. Symbol s of probe p
+ * takes first + step * ... of them. */
 static const struct {
     long first, step, change, last;
-} ladders[] = {
-    {37, 6, 13, 29}, {224, 32, 64, 160}, {256, 64, 128, 320}, {2, 3, 1, 7}, {8, 8, 16, 40}};
+} ladders[] = {{37, 6, 13, 29}, {224, 32, 64, 160}, {256, 64, 128, 320},
+               {2, 3, 1, 7},    {8, 8, 16, 40},     {2, 4096, 512, 1024}};
 
 enum { MOST_WORK = 1 << 18 }; /* nodes: then no more is tried */
 
