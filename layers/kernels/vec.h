@@ -31,6 +31,13 @@
 #include <string.h>
 
 #define VEC_INLINE static inline __attribute__((always_inline, unused))
+/* VEC_BODY is for what is inlined wherever its arguments are constants, to have its vectors in
+ * registers; plain C calls fmaf all the time, and needs no copies. */
+#ifdef VEC_SCALAR
+#define VEC_BODY static __attribute__((noinline, unused))
+#else
+#define VEC_BODY VEC_INLINE
+#endif
 
 /* VEC_UNROLL stands before a loop of constant length over an array of vectors, to keep it in
  * registers. */
