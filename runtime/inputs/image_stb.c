@@ -104,6 +104,27 @@ static void *stb_realloc(void *p, size_t old_size, size_t size)
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 #endif
 #include <stb/stb_image.h>
+#if defined(__GNUC__) && !defined(__clang__) /* what is called once or is rare: for size */
+#define COLD __attribute__((cold, noinline))
+#define COLD_TEST(name) COLD static int stbi__##name##_test(stbi__context *);
+#define COLD_LOAD(name)                                                                            \
+    COLD static void *stbi__##name##_load(stbi__context *, int *, int *, int *, int,               \
+                                          stbi__result_info *);
+COLD_TEST(png)
+COLD_TEST(bmp)
+COLD_TEST(gif)
+COLD_TEST(tga)
+COLD_LOAD(bmp)
+COLD_LOAD(tga)
+COLD static void *stbi__bmp_parse_header(stbi__context *, stbi__bmp_data *);
+COLD static int stbi__gif_header(stbi__context *, stbi__gif *, int *, int);
+#ifndef ATTN_LIBJPEG
+COLD_TEST(jpeg)
+COLD static int stbi__process_marker(stbi__jpeg *, int);
+COLD static int stbi__process_frame_header(stbi__jpeg *, int);
+COLD static int stbi__process_scan_header(stbi__jpeg *);
+#endif
+#endif
 #if defined(__GNUC__)
 #pragma GCC diagnostic pop
 #endif
