@@ -140,10 +140,54 @@ def write(name, what, table):
     print(f"{name}: {len(ranges)} ranges")
 
 
+FLAT = 0x20000  # ATTN_UNICODE_FLAT
+
+
+def macro(name, entries):
+    """#define name entries"""
+    lines, line = [f"#define {name}"], "   "
+    for entry in entries:
+        if len(line) + len(entry) > 94:
+            lines.append(line)
+            line = "   "
+        line += " " + entry + ","
+    return " \\\n".join([*lines, line]) + "\n"
+
+
+def write_properties(table):
+    """Below FLAT three numbers per range: how many characters lie before it, and how many it has more
+    than one, in groups of 7 bits, the lowest first, all but the last with bit 7; the index of its
+    flags."""
+    ranges = ranges_of(table)
+    flags = sorted({value for _, _, value in ranges})
+    low, high, end = [], [], 0
+    for first, last, value in ranges:
+        if first >= FLAT:
+            high.append(f"{{{first:#x},{last:#x},{value}}}")
+            continue
+        assert last < FLAT
+        for number in (first - end, last - first):
+            while number >= 128:
+                low.append(str(number % 128 + 128))
+                number //= 128
+            low.append(str(number))
+        low.append(str(flags.index(value)))
+        end = last + 1
+    with open(os.path.join(FOLDER, "unicode_tables.def"), "w", encoding="ascii") as out:
+        out.write(f"/* Written by tests/golden/make_unicode.py from tokenizers {tokenizers.__version__}: "
+                  "the bits of unicode.h\n * that occur; below ATTN_UNICODE_FLAT, per range, the gap before "
+                  "it and its length - 1,\n * 7 bits a byte, and the index of its bits; from there on "
+                  "first, last, bits. */\n")
+        out.write(macro("UNICODE_FLAGS", map(str, flags)))
+        out.write(macro("UNICODE_LOW", low))
+        out.write(macro("UNICODE_HIGH", high))
+    print(f"unicode_tables.def: {len(ranges)} ranges")
+
+
 def main():
     write_patterns(new_in_patterns())
     write("script_tables.def", "the number of the script", scripts())
-    write("unicode_tables.def", "the bits of unicode.h", properties())
+    write_properties(properties())
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 #include <string.h>
 #include <utf8proc.h>
 
-static const struct { /* 8 bytes: there are two thousand of them */
-    uint64_t first : 21, last : 21, flags : 16;
-} ranges[] = {
 #include "runtime/inputs/tokenizer/unicode_tables.def"
-};
-enum { RANGES = sizeof ranges / sizeof *ranges };
+
+static const uint16_t flags_of[] = {UNICODE_FLAGS};
+static const unsigned char low_ranges[] = {UNICODE_LOW};
+static const struct {
+    uint32_t first, last, flags;
+} high_ranges[] = {UNICODE_HIGH};
+enum { HIGH_RANGES = sizeof high_ranges / sizeof *high_ranges };
 
 /* As the original BERT code has it: the blocks of Unicode 8, two of them with a gap. */
 static const struct {
@@ -19,14 +21,28 @@ static const struct {
 };
 enum { CHINESE = sizeof chinese / sizeof *chinese };
 
+/* 7 bits a byte, the lowest first. */
+static uint32_t read_number(const unsigned char **at)
+{
+    uint32_t number = 0, byte;
+    int shift = 0;
+    do {
+        byte = *(*at)++;
+        number |= (byte & 0x7f) << shift;
+        shift += 7;
+    } while (byte & 0x80);
+    return number;
+}
+
 attn_status attn_unicode_init(attn_unicode *u, attn_arena *arena, attn_error *err)
 {
     u->flat = attn_arena_get(arena, ATTN_UNICODE_FLAT, sizeof *u->flat, err);
     if (!u->flat) return ATTN_NO_MEMORY;
-    for (size_t i = 0; i < RANGES; i++)
-        for (uint32_t c = (uint32_t)ranges[i].first; c <= ranges[i].last && c < ATTN_UNICODE_FLAT;
-             c++)
-            u->flat[c] = (uint16_t)ranges[i].flags;
+    const unsigned char *at = low_ranges;
+    for (uint32_t c = 0; at < low_ranges + sizeof low_ranges; at++) {
+        c += read_number(&at);
+        for (uint32_t count = read_number(&at) + 1; count; count--) u->flat[c++] = flags_of[*at];
+    }
     for (size_t i = 0; i < CHINESE; i++)
         for (uint32_t c = chinese[i].first; c <= chinese[i].last && c < ATTN_UNICODE_FLAT; c++)
             u->flat[c] |= ATTN_IS_CHINESE;
@@ -35,16 +51,9 @@ attn_status attn_unicode_init(attn_unicode *u, attn_arena *arena, attn_error *er
 
 unsigned attn_unicode_search(uint32_t c)
 {
-    size_t low = 0, high = RANGES;
     unsigned flags = 0;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (ranges[middle].last < c)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low < RANGES && ranges[low].first <= c) flags = ranges[low].flags;
+    for (size_t i = 0; i < HIGH_RANGES; i++)
+        if (c >= high_ranges[i].first && c <= high_ranges[i].last) flags = high_ranges[i].flags;
     for (size_t i = 0; i < CHINESE; i++)
         if (c >= chinese[i].first && c <= chinese[i].last) flags |= ATTN_IS_CHINESE;
     return flags;

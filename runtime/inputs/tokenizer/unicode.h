@@ -31,7 +31,7 @@ typedef struct attn_unicode {
 } attn_unicode;
 
 attn_status attn_unicode_init(attn_unicode *u, attn_arena *arena, attn_error *err);
-unsigned attn_unicode_search(uint32_t c);
+unsigned attn_unicode_search(uint32_t c); /* c >= ATTN_UNICODE_FLAT */
 
 static inline unsigned attn_unicode_of(const attn_unicode *u, uint32_t c)
 {
