@@ -294,7 +294,7 @@ static bool may_improve(const attn_beams *b)
 attn_status attn_beams_step(attn_beams *b, const float *logits, size_t stride, bool *done,
                             attn_error *err)
 {
-    size_t found;
+    size_t found = 0;
     *done = true;
     ATTN_TRY(rank(b, logits, stride, &found, err));
     collect_ends(b, found);
