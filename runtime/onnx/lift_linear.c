@@ -69,10 +69,11 @@ static void lift_embedding(attn_ir *ir, attn_ir_node *node)
     if (fresh) fresh->name = node->name;
 }
 
-void attn_lift_linear(attn_ir *ir)
+static void lift_body(attn_ir *ir, const attn_ir_body *body)
 {
-    for (attn_ir_node *n = ir->main->first; n; n = n->next) {
+    for (attn_ir_node *n = body->first; n; n = n->next) {
         product p;
+        for (size_t i = 0; i < n->bodies; i++) lift_body(ir, n->body[i]);
         if (attn_ir_is(n, "Gather")) lift_embedding(ir, n);
         if (n->outputs != 1 || !read_product(n, &p)) continue;
         attn_ir_value *y = n->out[0];
@@ -91,5 +92,10 @@ void attn_lift_linear(attn_ir *ir)
         fresh->place = place;
         attn_ir_set_int(ir, fresh, "transposed", p.transposed);
     }
+}
+
+void attn_lift_linear(attn_ir *ir)
+{
+    lift_body(ir, ir->main);
     attn_ir_sweep(ir);
 }

@@ -260,10 +260,11 @@ static void lift_integers(attn_ir *ir, attn_ir_node *node)
     }
 }
 
-void attn_lift_dequantized(attn_ir *ir)
+static void lift_body(attn_ir *ir, const attn_ir_body *body)
 {
     quantized q;
-    for (attn_ir_node *n = ir->main->first; n && !ir->failed; n = n->next) {
+    for (attn_ir_node *n = body->first; n && !ir->failed; n = n->next) {
+        for (size_t i = 0; i < n->bodies; i++) lift_body(ir, n->body[i]);
         if (attn_ir_is(n, "MatMulInteger")) lift_integers(ir, n);
         if (!read_node(n, &q) || n->out[0]->results || !take(ir, q.w->count)) continue;
         attn_ir_value *value =
@@ -272,6 +273,11 @@ void attn_lift_dequantized(attn_ir *ir)
         attn_ir_replace(ir, n->out[0], value);
         take_name(value, n->in[0]);
     }
+}
+
+void attn_lift_dequantized(attn_ir *ir)
+{
+    lift_body(ir, ir->main);
     attn_ir_sweep(ir);
 }
 
