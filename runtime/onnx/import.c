@@ -23,9 +23,11 @@ static attn_status take_files(attn_weights *w, attn_onnx_model *model, attn_erro
     return ATTN_OK;
 }
 
-static attn_status import(attn_weights *w, const char *path, bool lift, attn_onnx_model *model,
-                          attn_arena *arena, cJSON **root, attn_error *err)
+/* *keep_batch: as of attn_lift; if it is set here, there is no *root yet. */
+static attn_status import(attn_weights *w, const char *path, bool lift, bool *keep_batch,
+                          attn_onnx_model *model, attn_arena *arena, cJSON **root, attn_error *err)
 {
+    bool kept = *keep_batch;
     attn_ir ir;
     attn_lowered lowered;
     ATTN_TRY(attn_onnx_open(model, path, arena, err));
@@ -33,7 +35,8 @@ static attn_status import(attn_weights *w, const char *path, bool lift, attn_onn
     ATTN_TRY(attn_lift_operators(&ir));
     ATTN_TRY(attn_ir_unroll(&ir));
     ATTN_TRY(attn_lowering_check(&ir, err));
-    if (lift) ATTN_TRY(attn_lift(&ir));
+    if (lift) ATTN_TRY(attn_lift(&ir, keep_batch));
+    if (*keep_batch != kept) return ATTN_OK;
     ATTN_TRY(attn_lower_graph(&ir, &w->arena, &lowered, err));
     *root = lowered.root;
     w->list = lowered.weight;
@@ -65,17 +68,21 @@ attn_status attn_onnx_import(attn_weights *w, const char *path, bool lift, attn_
                              cJSON **root, attn_error *err)
 {
     attn_arena arena;
-    attn_onnx_model model = {0};
+    attn_onnx_model model;
     attn_error inner = {.status = ATTN_OK};
     *w = (attn_weights){.imported = true};
     *root = NULL;
     attn_arena_init(&w->arena, memory);
-    attn_arena_init(&arena, memory);
     const char *file = attn_arena_text(&w->arena, path, strlen(path), &inner);
-    attn_status status =
-        file ? import(w, file, lift, &model, &arena, root, &inner) : ATTN_NO_MEMORY;
-    attn_onnx_close(&model);
-    attn_arena_free(&arena);
+    attn_status status = file ? ATTN_OK : ATTN_NO_MEMORY;
+    bool keep_batch = false;
+    for (int turn = 0; turn < 2 && !status && !*root; turn++) {
+        model = (attn_onnx_model){0};
+        attn_arena_init(&arena, memory);
+        status = import(w, file, lift, &keep_batch, &model, &arena, root, &inner);
+        attn_onnx_close(&model);
+        attn_arena_free(&arena);
+    }
     if (!status) return ATTN_OK;
     cJSON_Delete(*root);
     *root = NULL;

@@ -46,6 +46,8 @@ struct attn_ir_value {
     size_t results;      /* how many results of bodies it is: not to be taken away then */
     bool is_input;       /* of the model (or of a body) */
     attn_ir_value *copy; /* while the body it is in is copied: what it is there; otherwise NULL */
+    unsigned char batch; /* of lift_batch.c: where it has the batch */
+    bool of_data;        /* the same: it depends on an input */
     /* After attn_ir_probe; of inputs always. */
     bool shaped;
     int rank;

@@ -1,6 +1,6 @@
 #include "runtime/onnx/lift.h"
 
-attn_status attn_lift(attn_ir *ir)
+attn_status attn_lift(attn_ir *ir, bool *keep_batch)
 {
     attn_lift_dequantized(ir);
     ATTN_TRY(attn_ir_probe(ir));
@@ -18,6 +18,7 @@ attn_status attn_lift(attn_ir *ir)
     attn_lift_attention(ir);
     attn_lift_masks(ir);
     attn_lift_sizes(ir);
+    if (!*keep_batch) ATTN_TRY(attn_lift_batch(ir, keep_batch));
     attn_lift_names(ir);
     return attn_ir_status(ir);
 }

@@ -7,6 +7,10 @@
  *   Attention  q [..., q_len, heads * dim], k, v [..., k_len, ...], two biases of the scores, a
  * mask, the padding; each of the last four may be left out LayerNorm, RMSNorm, Gelu, GeluTanh,
  * QuickGelu, Silu, HardSwish
+ *   PatchEmbed x [C, H, W], weight, bias or left out
+ *   Prepend, Append  x [seq, dim], rows (a constant)
+ *   Token      x [..., seq, dim], "index"
+ *   Positions  x [..., seq, dim], table [max, dim] (a constant)
  *
  * The passes need what attn_ir_probe says, as far as it is still true. */
 #ifndef ATTN_ONNX_LIFT_H
@@ -14,8 +18,9 @@
 
 #include "runtime/onnx/ir.h"
 
-/* All passes, in their order. */
-attn_status attn_lift(attn_ir *ir);
+/* All passes, in their order. *keep_batch: leave the batch of the exporter where it is; set, if its
+ * removal has failed and the graph has to be made anew. */
+attn_status attn_lift(attn_ir *ir, bool *keep_batch);
 
 /* Errors: ATTN_BAD_MODEL, an attribute or input that is not known. */
 attn_status attn_lift_operators(attn_ir *ir);
@@ -32,6 +37,10 @@ void attn_lift_masks(attn_ir *ir);
 void attn_lift_trivial(attn_ir *ir);
 void attn_lift_moves(attn_ir *ir);
 void attn_lift_names(attn_ir *ir);
+/* *undo: the graph is not right any more. */
+attn_status attn_lift_batch(attn_ir *ir, bool *undo);
+/* Patches, class tokens, positions: of a graph without a batch, probed. */
+void attn_lift_tokens(attn_ir *ir);
 
 /* ---- patterns ------------------------------------------------------------------------------ */
 

@@ -50,7 +50,7 @@ void attn_lift_names(attn_ir *ir)
         const char *op, *domain;
     } named[] = {{"Linear", "attn"},         {"LayerNorm", "attn"}, {"RMSNorm", "attn"},
                  {"LayerNormalization", ""}, {"Conv", ""},          {"Conv", "attn"},
-                 {"ConvTranspose", ""}};
+                 {"ConvTranspose", ""},      {"PatchEmbed", "attn"}};
     for (attn_ir_node *n = ir->main->first; n; n = n->next) {
         char scope[MOST];
         if (strcmp(n->op, "Attention") == 0 && strcmp(n->domain, "attn") == 0 &&

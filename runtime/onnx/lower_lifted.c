@@ -2,6 +2,7 @@
 #include "runtime/onnx/lower.h"
 
 #include <math.h>
+#include <string.h>
 
 static attn_status lower_linear(attn_lower *l, const attn_ir_node *node)
 {
@@ -71,7 +72,38 @@ static attn_status lower_attention(attn_lower *l, const attn_ir_node *node)
     return ATTN_OK;
 }
 
+static attn_status lower_patch_embed(attn_lower *l, const attn_ir_node *node)
+{
+    const char *x = attn_lower_value(l, node->in[0]);
+    cJSON *layer = attn_lower_layer(l, node, "patch_embed");
+    attn_lower_in_name(l, layer, x);
+    ATTN_TRY(attn_lower_weight(l, node, layer, "weight", node->in[1], ".weight"));
+    ATTN_TRY(attn_lower_bias(l, node, layer, attn_ir_in(node, 2)));
+    attn_lower_out(l, layer, node->out[0]);
+    return ATTN_OK;
+}
+
+/* x and a constant by its full name. */
+static attn_status lower_rows(attn_lower *l, const attn_ir_node *node)
+{
+    const char *x = attn_lower_value(l, node->in[0]);
+    cJSON *layer = attn_lower_layer(l, node, attn_lower_entry(l)->layer);
+    attn_lower_in_name(l, layer, x);
+    ATTN_TRY(attn_lower_weight(l, node, layer, "weight", node->in[1], ""));
+    if (strcmp(node->op, "Positions") == 0) attn_lower_flag(l, layer, "slice_rows", true);
+    attn_lower_out(l, layer, node->out[0]);
+    return ATTN_OK;
+}
+
+static attn_status lower_token(attn_lower *l, const attn_ir_node *node)
+{
+    cJSON *layer = attn_lower_plain(l, node, "token");
+    attn_lower_number(l, layer, "index", (double)attn_ir_int(node, "index", 0));
+    return ATTN_OK;
+}
+
 const attn_lowering attn_lowerings_lifted[] = {
+    {"Append", "attn", lower_rows, "append"},
     {"Attention", "attn", lower_attention, NULL},
     {"Embedding", "attn", lower_embedding, NULL},
     {"Gelu", "attn", attn_lower_same, "gelu"},
@@ -79,8 +111,12 @@ const attn_lowering attn_lowerings_lifted[] = {
     {"HardSwish", "attn", attn_lower_same, "hard_swish"},
     {"LayerNorm", "attn", lower_norm, "layer_norm"},
     {"Linear", "attn", lower_linear, NULL},
+    {"PatchEmbed", "attn", lower_patch_embed, NULL},
+    {"Positions", "attn", lower_rows, "add"},
+    {"Prepend", "attn", lower_rows, "prepend"},
     {"QuickGelu", "attn", attn_lower_same, "quick_gelu"},
     {"RMSNorm", "attn", lower_norm, "rms_norm"},
     {"Silu", "attn", attn_lower_same, "silu"},
+    {"Token", "attn", lower_token, NULL},
     {NULL, NULL, NULL, NULL},
 };

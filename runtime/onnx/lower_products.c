@@ -124,7 +124,7 @@ static attn_status lower_skip_norm(attn_lower *l, const attn_ir_node *node)
                      attn_ir_out(node, 0), NULL, NULL);
 }
 
-/* Instance and group normalisation: channels are axis 1. */
+/* Instance and group normalisation: channels are axis 1; "channel_axis" where the batch is gone. */
 static attn_status lower_group_norm(attn_lower *l, const attn_ir_node *node)
 {
     attn_ir_value *scale = attn_ir_in(node, 1), *shift = attn_ir_in(node, 2);
@@ -135,7 +135,7 @@ static attn_status lower_group_norm(attn_lower *l, const attn_ir_node *node)
     attn_lower_out(l, layer, attn_ir_out(node, 0));
     attn_lower_number(l, layer, "eps", (double)attn_ir_float(node, "epsilon", 1e-5f));
     attn_lower_number(l, layer, "groups", grouped ? (double)attn_ir_int(node, "num_groups", 1) : 0);
-    attn_lower_number(l, layer, "channel_axis", 1);
+    attn_lower_number(l, layer, "channel_axis", (double)attn_ir_int(node, "channel_axis", 1));
     if (scale->constant && shift->constant) {
         ATTN_TRY(attn_lower_weight(l, node, layer, "weight", scale, ".weight"));
         return attn_lower_bias(l, node, layer, shift);
@@ -154,7 +154,7 @@ static attn_status lower_batch_norm(attn_lower *l, const attn_ir_node *node)
     attn_lower_in(l, layer, attn_ir_in(node, 0));
     attn_lower_out(l, layer, attn_ir_out(node, 0));
     attn_lower_number(l, layer, "eps", (double)attn_ir_float(node, "epsilon", 1e-5f));
-    attn_lower_number(l, layer, "axis", 1);
+    attn_lower_number(l, layer, "axis", (double)attn_ir_int(node, "channel_axis", 1));
     for (size_t i = 0; i < 4; i++) {
         if (!attn_ir_in(node, 1 + i)) return attn_lower_fail(l, node, "an operand is missing");
         attn_lower_word(l, layer, keys[i], attn_lower_value(l, node->in[1 + i]));
