@@ -92,7 +92,7 @@ static void observe(void *user, const attn_plan_step *step, double seconds)
         const attn_weight *w = attn_weights_find(&k->wanted, g->value_name[value]);
         compare_result r;
         if (!w) continue;
-        k->failed = compare_values(&step->out[i], w, k->tolerance, &r, k->err);
+        k->failed = compare_values(&step->out[i], step->batch, w, k->tolerance, &r, k->err);
         if (k->failed) return;
         k->compared++;
         if (r.differs && !k->differing++)
@@ -134,7 +134,7 @@ static attn_status compare_outputs(import *k, bool *differs, attn_error *err)
         attn_value v = {.shape = {.dtype = t.dtype, .rank = t.rank}, .data = t.data};
         memcpy(v.shape.dim, t.dim, sizeof v.shape.dim);
         attn_product(t.dim, t.rank, &v.count);
-        ATTN_TRY(compare_values(&v, w, k->tolerance, &r, err));
+        ATTN_TRY(compare_values(&v, 1, w, k->tolerance, &r, err));
         report(k, g->output[i].name, &v.shape, &r);
         *differs |= r.differs;
         outputs++;

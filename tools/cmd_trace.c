@@ -187,7 +187,7 @@ static attn_status compare_step(trace *t, const attn_plan_step *step)
     const attn_weight *w = find_in_dump(t, step);
     compare_result r;
     if (!w || w->unsupported) return ATTN_OK;
-    ATTN_TRY(compare_values(&step->out[0], w, t->tolerance, &r, t->err));
+    ATTN_TRY(compare_values(&step->out[0], step->batch, w, t->tolerance, &r, t->err));
     t->compared++;
     t->differing += r.differs;
     if (!t->steps)

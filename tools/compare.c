@@ -16,10 +16,16 @@ static double element(const attn_value *v, size_t i)
                                       : (double)((const float *)v->data)[i];
 }
 
+/* Element i of all items, one after the other. */
+static double element_of_items(const attn_value *v, size_t i)
+{
+    return element(v, i / v->count * v->stride + i % v->count);
+}
+
 static void compare(const attn_value *ours, const float *reference, size_t count, compare_result *r)
 {
     for (size_t i = 0; i < count; i++) {
-        double have = element(ours, i), want = (double)reference[i];
+        double have = element_of_items(ours, i), want = (double)reference[i];
         bool same = have == want || (isnan(have) && isnan(want)); /* infinities, such as masks */
         double difference = same ? 0 : fabs(have - want);
         /* NaN on one side is the largest difference there is. */
@@ -34,16 +40,18 @@ static void compare(const attn_value *ours, const float *reference, size_t count
     }
 }
 
-attn_status compare_values(const attn_value *ours, const attn_weight *reference, double tolerance,
-                           compare_result *result, attn_error *err)
+attn_status compare_values(const attn_value *ours, size_t items, const attn_weight *reference,
+                           double tolerance, compare_result *result, attn_error *err)
 {
-    size_t count;
+    size_t count, all;
     void *memory;
     attn_shape_text a, b;
     *result = (compare_result){0};
     ATTN_TRY(attn_weight_check(reference, err));
     attn_product(reference->dim, reference->rank, &count);
-    if (count != ours->count)
+    bool batch = reference->rank == ours->shape.rank + 1 && reference->dim[0] == items &&
+                 attn_mul(items, ours->count, &all) && count == all;
+    if (count != ours->count && !batch)
         return attn_fail(err, ATTN_BAD_INPUT, "%s: \"%s\" has shape %s, here it is %s",
                          reference->file, reference->name,
                          attn_format_shape(&b, reference->dim, reference->rank),

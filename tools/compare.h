@@ -13,8 +13,9 @@ typedef struct compare_result {
 
 /* The reference: a .safetensors or .npz file, closed by attn_weights_close. */
 attn_status compare_open(attn_weights *reference, const char *path, attn_error *err);
-/* Errors: ATTN_BAD_INPUT: another number of elements. */
-attn_status compare_values(const attn_value *ours, const attn_weight *reference, double tolerance,
-                           compare_result *result, attn_error *err);
+/* items: the batch of ours; the reference has all items, or one. Errors: ATTN_BAD_INPUT: another
+ * number of elements. */
+attn_status compare_values(const attn_value *ours, size_t items, const attn_weight *reference,
+                           double tolerance, compare_result *result, attn_error *err);
 
 #endif

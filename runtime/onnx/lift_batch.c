@@ -74,7 +74,9 @@ static bool counts_batch(const attn_batch *b, const attn_ir_value *value)
 
 static bool is_shape(const attn_ir_node *node, size_t slot)
 {
-    return slot == 1 && (attn_ir_is(node, "Reshape") || attn_ir_is(node, "Expand"));
+    return attn_ir_is(node, "Resize")
+               ? slot == 3
+               : slot == 1 && (attn_ir_is(node, "Reshape") || attn_ir_is(node, "Expand"));
 }
 
 /* Numbers and symbols of lift_trivial.c: computed by nothing. */

@@ -3,7 +3,8 @@
  *   patches    a convolution whose stride is its kernel, its channels made rows [tokens, dim]
  *   rows       constants in front of x, or behind it: class token, registers
  *   token      one row of x
- *   positions  x + the first rows of a table */
+ *   positions  x + the first rows of a table
+ *   types      x + one row of a table */
 #include "runtime/onnx/lift.h"
 
 #include <string.h>
@@ -142,31 +143,65 @@ static bool same_amount(const attn_ir_amount *a, const attn_ir_amount *b)
            (!a->factor || (a->symbol[0] == b->symbol[0] && a->symbol[1] == b->symbol[1]));
 }
 
-/* The table of which the value is the first rows, in their order. */
-static attn_ir_value *table_of(const attn_ir_value *rows)
+/* The node that gathers the value's rows from a constant table [max, dim]. */
+static const attn_ir_node *gathers(const attn_ir_value *rows)
 {
     const attn_ir_node *made = rows ? rows->producer : NULL;
     while (made && (attn_ir_is(made, "Squeeze") || attn_ir_is(made, "Reshape")))
         made = attn_view_is_flat(made) ? made->in[0]->producer : NULL;
     if (!attn_ir_is(made, "Gather") || attn_ir_int(made, "axis", 0)) return NULL;
-    attn_ir_value *table = made->in[0];
-    return made->in[1] && made->in[1]->counts && table && table->constant &&
-                   table->constant->rank == 2 && attn_onnx_is_float(table->constant->type)
-               ? table
+    const attn_ir_value *table = made->in[0];
+    return made->in[1] && table && table->constant && table->constant->rank == 2 &&
+                   attn_onnx_is_float(table->constant->type)
+               ? made
                : NULL;
+}
+
+/* Row `at` of the table, [dim]; NULL: there is none. */
+static attn_ir_value *row_of(attn_ir *ir, const attn_ir_value *table, double at)
+{
+    const attn_onnx_tensor *all = table->constant;
+    if (!(at >= 0 && at < (double)all->dim[0]) || all->bytes % all->dim[0]) return NULL;
+    attn_onnx_tensor *t = attn_arena_get(ir->arena, 1, sizeof *t, ir->err);
+    if (!t) {
+        ir->failed = true;
+        return NULL;
+    }
+    *t = *all;
+    t->bytes = all->bytes / all->dim[0];
+    t->data = (const char *)all->data + (size_t)at * t->bytes;
+    t->rank = 1;
+    t->dim[0] = t->count = all->dim[1];
+    const char *end = strrchr(table->name, '.');
+    size_t length =
+        end && strcmp(end, ".weight") == 0 ? (size_t)(end - table->name) : strlen(table->name);
+    const char *name = attn_arena_text(ir->arena, table->name, length, ir->err);
+    if (!name) ir->failed = true;
+    attn_ir_value *row = name ? attn_ir_new_constant(ir, name, t) : NULL;
+    if (row) row->type = table->type;
+    return row;
 }
 
 static void lift_positions(attn_ir *ir, attn_ir_node *add)
 {
     for (size_t side = 0; side < 2; side++) {
-        attn_ir_value *x = add->in[side], *rows = add->in[1 - side], *table = table_of(rows);
+        attn_ir_value *x = add->in[side], *rows = add->in[1 - side];
+        const attn_ir_node *gather = gathers(rows);
+        attn_ir_value *table = gather ? gather->in[0] : NULL;
         size_t columns;
-        if (!table || !x || !x->shaped || x->rank < 2 || x->constant || !rows->shaped ||
+        double at;
+        if (!gather || !x || !x->shaped || x->rank < 2 || x->constant || !rows->shaped ||
             rows->rank != 2 || !plain_size(&rows->dim[1], &columns) ||
             columns != table->constant->dim[1] ||
             !same_amount(&x->dim[x->rank - 1], &rows->dim[1]) ||
             !same_amount(&x->dim[x->rank - 2], &rows->dim[0]))
             continue;
+        if (attn_lift_uniform(gather->in[1], &at)) {
+            attn_ir_value *row = row_of(ir, table, at);
+            if (row) attn_ir_set_in(ir, add, 1 - side, row);
+            return;
+        }
+        if (!gather->in[1]->counts) continue;
         attn_ir_value *in[2] = {x, table};
         attn_ir_node *fresh = attn_lift_make(ir, add->out[0], "Positions", 2, in);
         if (fresh) fresh->name = add->name;
