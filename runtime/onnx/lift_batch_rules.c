@@ -85,7 +85,7 @@ static bool aligns(attn_batch *b, attn_ir_node *node, size_t slot, const attn_ir
                attn_batch_same(&value->dim[0], &to->dim[0]);
     if (!value->shaped || value->rank > rank) return false;
     if (value->rank < rank) return true;
-    if (!is_one(&value->dim[0])) return false;
+    if (!is_one(&value->dim[0]) || (value->constant && value->constant->scale)) return false;
     if (b->write && to->batch == ATTN_BATCH_FIRST) drop_first(b, node, slot);
     return true;
 }

@@ -35,7 +35,8 @@ static bool cuts_patches(const attn_ir_node *conv)
     size_t count;
     const int64_t *strides = attn_ir_ints(conv, "strides", &count);
     if (!x || !x->shaped || x->rank != 3 || !w || !w->constant || w->constant->rank != 4 ||
-        (bias && !bias->constant) || !strides || count != 2 ||
+        !attn_onnx_is_float(w->constant->type) || (bias && !bias->constant) || !strides ||
+        count != 2 ||
         (*auto_pad && strcmp(auto_pad, "NOTSET") != 0 && strcmp(auto_pad, "VALID") != 0))
         return false;
     return strides[0] == (int64_t)w->constant->dim[2] &&
