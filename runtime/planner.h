@@ -10,7 +10,7 @@ typedef struct attn_planner {
     const attn_node *node; /* the nodes to run: as described, or fused */
     attn_plan *plan;
     size_t *last; /* [values]: the last step that reads it */
-    double work; /* operations of what was computed here */
+    double work;  /* operations of what was computed here */
     size_t blocks;
     attn_block *block; /* of values and scratch */
     attn_error *err;

@@ -140,8 +140,8 @@ typedef struct attn_taps {
     const float *w;       /* [taps] */
     const float *bias;    /* one number, or NULL */
     float *y;
-    size_t run; /* not 0: so many taps are a row of them, and the next row's offsets are those of the
-                 * one before plus step */
+    size_t run; /* not 0: so many taps are a row of them, and the next row's offsets are those of
+                 * the one before plus step */
 } attn_taps;
 
 typedef struct attn_kernels {

@@ -15,8 +15,9 @@ typedef struct attn_pack_report {
 /* Writes a folder with the description, config, labels, preprocessing and tokenizer files of
  * `model` and its weights, those that are the matrix of linear or patch_embed layers and nothing
  * else in the model's precision, others unchanged. model: attn_model_describe with the precision
- * wanted; ATTN_AS_FILE: all unchanged. The folder must not exist, or be empty; it appears whole, or not at
- * all. Errors: ATTN_IO; ATTN_BAD_MODEL: a weight that the precision cannot hold (NaN; too large).
+ * wanted; ATTN_AS_FILE: all unchanged. The folder must not exist, or be empty; it appears whole, or
+ * not at all. Errors: ATTN_IO; ATTN_BAD_MODEL: a weight that the precision cannot hold (NaN; too
+ * large).
  */
 attn_status attn_pack_folder(attn_model *model, const char *folder, attn_pack_report *report,
                              attn_error *err);
