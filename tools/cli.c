@@ -16,6 +16,17 @@ int cli_error(const attn_error *err)
     return EXIT_BAD;
 }
 
+int cli_refused(cJSON *results, const char *input, const attn_error *err)
+{
+    if (results) {
+        cJSON *result = cJSON_CreateObject();
+        cJSON_AddStringToObject(result, "input", input);
+        cJSON_AddStringToObject(result, "error", err->text);
+        cJSON_AddItemToArray(results, result);
+    }
+    return cli_error(err);
+}
+
 int cli_usage(const cli *c, const char *format, ...)
 {
     va_list args;

@@ -43,6 +43,8 @@ bool cli_options(cli *c, int argc, char **argv, const cli_option *options, int *
 
 /* Prints "attn: <text>" to standard error; returns EXIT_BAD. */
 int cli_error(const attn_error *err);
+/* The same of one of several inputs; with --json an entry of the results (NULL: none), too. */
+int cli_refused(cJSON *results, const char *input, const attn_error *err);
 int cli_usage(const cli *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The options of a model that the command line gives. */

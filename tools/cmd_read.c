@@ -98,15 +98,7 @@ static int read_all(reading *k)
     for (size_t i = 1; i < k->c.count; i++) {
         attn_error err;
         const char *file = k->c.argument[i];
-        if (read_one(k, file, &err)) {
-            status = cli_error(&err);
-            if (k->results) {
-                cJSON *result = cJSON_CreateObject();
-                cJSON_AddStringToObject(result, "input", file);
-                cJSON_AddStringToObject(result, "error", err.text);
-                cJSON_AddItemToArray(k->results, result);
-            }
-        }
+        if (read_one(k, file, &err)) status = cli_refused(k->results, file, &err);
         cli_progress(&k->c, i, k->c.count - 1);
     }
     if (k->heatmap && !status && !k->c.quiet) fprintf(stderr, "attn: wrote %s\n", k->heatmap);

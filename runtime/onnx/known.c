@@ -18,7 +18,7 @@ static const struct {
 typedef struct walk {
     attn_names makers; /* value -> the layer, or input, that makes it */
     attn_names seen;
-    const char **todo;
+    const char **pending;
     size_t count, room;
     attn_error *err;
 } walk;
@@ -31,11 +31,11 @@ static bool visit(walk *w, const char *name)
         size_t room = w->room ? 2 * w->room : 64;
         const char **larger = attn_arena_get(w->seen.arena, room, sizeof *larger, w->err);
         if (!larger) return false;
-        if (w->count) memcpy(larger, w->todo, w->count * sizeof *larger);
-        w->todo = larger;
+        if (w->count) memcpy(larger, w->pending, w->count * sizeof *larger);
+        w->pending = larger;
         w->room = room;
     }
-    w->todo[w->count++] = name;
+    w->pending[w->count++] = name;
     return true;
 }
 
@@ -105,7 +105,7 @@ static bool mark(walk *w, cJSON *root)
     for (const cJSON *layer = attn_json_get(root, "graph")->child; layer; layer = layer->next)
         if (!visit_operands(w, layer, false)) return false;
     while (w->count) {
-        const char *name = w->todo[--w->count];
+        const char *name = w->pending[--w->count];
         const cJSON *maker = attn_names_get(&w->makers, name);
         if (!maker || is_shape(maker)) continue;
         if (attn_json_get(maker, "layer")) {

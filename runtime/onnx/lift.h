@@ -61,6 +61,9 @@ attn_ir_node *attn_lift_make(attn_ir *ir, attn_ir_value *value, const char *op, 
  */
 bool attn_lift_mask_fits(const attn_ir_value *value, const attn_ir_value *q, const attn_ir_value *k,
                          size_t heads);
+/* Equal at every size; 1 at every size. */
+bool attn_lift_same_amount(const attn_ir_amount *a, const attn_ir_amount *b);
+bool attn_lift_is_one(const attn_ir_amount *a);
 /* The last dimension, if it is a plain number; otherwise 0. */
 size_t attn_lift_columns(const attn_ir_value *value);
 

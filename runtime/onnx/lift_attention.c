@@ -44,17 +44,6 @@ typedef struct found {
     attn_ir_value *out; /* [lead..., q_len, heads * v_dim] */
 } found;
 
-static bool same_amount(const attn_ir_amount *a, const attn_ir_amount *b)
-{
-    return a->known && b->known && a->base == b->base && a->factor == b->factor &&
-           (!a->factor || (a->symbol[0] == b->symbol[0] && a->symbol[1] == b->symbol[1]));
-}
-
-static bool is_one(const attn_ir_amount *a)
-{
-    return a->known && a->factor == 0 && a->base == 1;
-}
-
 static bool is_float_cast(const attn_ir_node *node)
 {
     return attn_ir_is(node, "Cast") && attn_onnx_is_float(node->in[0]->type) &&
@@ -68,8 +57,8 @@ static bool is_flat(const attn_ir_node *node)
     const attn_ir_value *x = attn_ir_in(node, 0), *y = node ? node->out[0] : NULL;
     for (int i = 0; node && ops[i]; i++)
         if (attn_ir_is(node, ops[i]) && x->shaped && y->shaped && x->rank >= 2 && y->rank >= 2)
-            return same_amount(&x->dim[x->rank - 1], &y->dim[y->rank - 1]) &&
-                   same_amount(&x->dim[x->rank - 2], &y->dim[y->rank - 2]);
+            return attn_lift_same_amount(&x->dim[x->rank - 1], &y->dim[y->rank - 1]) &&
+                   attn_lift_same_amount(&x->dim[x->rank - 2], &y->dim[y->rank - 2]);
     return false;
 }
 
@@ -88,7 +77,7 @@ static attn_ir_value *scaled(const attn_ir_node *node, double *factor)
     const attn_ir_value *y = node->out[0];
     if (!other->shaped || !y || !y->shaped || other->rank != y->rank) return NULL;
     for (int i = 0; i < y->rank; i++)
-        if (!same_amount(&other->dim[i], &y->dim[i])) return NULL;
+        if (!attn_lift_same_amount(&other->dim[i], &y->dim[i])) return NULL;
     return other;
 }
 
@@ -200,7 +189,7 @@ static bool mask_fits(const attn_ir_value *mask, const attn_ir_value *scores)
     bool ones = true, equal = true;
     for (int i = 0; i < mask->rank; i++) {
         const attn_ir_amount *have = &mask->dim[i], *want = &scores->dim[i + shift];
-        bool same = same_amount(have, want), one = is_one(have);
+        bool same = attn_lift_same_amount(have, want), one = attn_lift_is_one(have);
         if (i == mask->rank - 1 && !same) return false;
         if (i >= mask->rank - 3 && !same && !one) return false;
         if (i < mask->rank - 3) {
@@ -302,7 +291,7 @@ static bool same_leads(const attn_ir_value *a, const attn_ir_value *b)
 {
     if (!a->shaped || !b->shaped || a->rank != b->rank) return false;
     for (int i = 0; i < a->rank - 2; i++)
-        if (!same_amount(&a->dim[i], &b->dim[i])) return false;
+        if (!attn_lift_same_amount(&a->dim[i], &b->dim[i])) return false;
     return true;
 }
 

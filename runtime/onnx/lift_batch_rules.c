@@ -11,11 +11,6 @@ static int state(const attn_ir_value *value)
     return value ? value->batch : ATTN_BATCH_NONE;
 }
 
-static bool is_one(const attn_ir_amount *a)
-{
-    return a->known && !a->factor && a->base == 1;
-}
-
 /* No input from `first` on has the batch. */
 static bool others_free(const attn_ir_node *node, size_t first)
 {
@@ -85,7 +80,8 @@ static bool aligns(attn_batch *b, attn_ir_node *node, size_t slot, const attn_ir
                attn_batch_same(&value->dim[0], &to->dim[0]);
     if (!value->shaped || value->rank > rank) return false;
     if (value->rank < rank) return true;
-    if (!is_one(&value->dim[0]) || (value->constant && value->constant->scale)) return false;
+    if (!attn_lift_is_one(&value->dim[0]) || (value->constant && value->constant->scale))
+        return false;
     if (b->write && to->batch == ATTN_BATCH_FIRST) drop_first(b, node, slot);
     return true;
 }

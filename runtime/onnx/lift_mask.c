@@ -13,17 +13,6 @@ typedef struct scores {
     attn_ir_amount dim[ATTN_MAX_RANK + 1];
 } scores;
 
-static bool same_amount(const attn_ir_amount *a, const attn_ir_amount *b)
-{
-    return a->known && b->known && a->base == b->base && a->factor == b->factor &&
-           (!a->factor || (a->symbol[0] == b->symbol[0] && a->symbol[1] == b->symbol[1]));
-}
-
-static bool is_one(const attn_ir_amount *a)
-{
-    return a->known && !a->factor && a->base == 1;
-}
-
 static bool read_scores(const attn_ir_value *q, const attn_ir_value *k, size_t heads, scores *s)
 {
     if (!q->shaped || !k->shaped || q->rank < 2 || k->rank != q->rank) return false;
@@ -42,7 +31,8 @@ static bool fits(const attn_ir_value *v, const scores *s)
     int shift = s->rank - v->rank;
     bool ones = true, equal = shift == 0;
     for (int i = 0; i < v->rank; i++) {
-        bool same = same_amount(&v->dim[i], &s->dim[i + shift]), one = is_one(&v->dim[i]);
+        bool same = attn_lift_same_amount(&v->dim[i], &s->dim[i + shift]),
+             one = attn_lift_is_one(&v->dim[i]);
         if (i == v->rank - 1 && !same) return false;
         if (i >= v->rank - 3 && !same && !one) return false;
         if (i >= v->rank - 3) continue;
@@ -65,7 +55,9 @@ static bool is_of_keys(const attn_ir_value *v, const scores *s)
     if (!v->shaped || v->rank != s->rank || s->rank < 4) return false;
     for (int i = 0; i < v->rank; i++) {
         bool between = i == v->rank - 3 || i == v->rank - 2;
-        if (between ? !is_one(&v->dim[i]) : !same_amount(&v->dim[i], &s->dim[i])) return false;
+        if (between ? !attn_lift_is_one(&v->dim[i])
+                    : !attn_lift_same_amount(&v->dim[i], &s->dim[i]))
+            return false;
     }
     return true;
 }
@@ -115,7 +107,8 @@ static attn_ir_value *keys_of(attn_ir_value *value, const scores *s)
     for (int step = 0; step < MOST_STEPS && value; step++) {
         bool matches = value->shaped && value->rank == s->rank - 2;
         for (int i = 0; matches && i < value->rank; i++)
-            matches = same_amount(&value->dim[i], &s->dim[i == value->rank - 1 ? s->rank - 1 : i]);
+            matches = attn_lift_same_amount(&value->dim[i],
+                                            &s->dim[i == value->rank - 1 ? s->rank - 1 : i]);
         if (matches) found = value;
         attn_ir_node *node = value->producer;
         bool cast = attn_ir_is(node, "Cast") && !attn_onnx_is_float(node->in[0]->type);

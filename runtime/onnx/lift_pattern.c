@@ -53,3 +53,14 @@ size_t attn_lift_columns(const attn_ir_value *value)
     const attn_ir_amount *last = &value->dim[value->rank - 1];
     return last->known && !last->factor && last->base > 0 ? (size_t)last->base : 0;
 }
+
+bool attn_lift_same_amount(const attn_ir_amount *a, const attn_ir_amount *b)
+{
+    return a->known && b->known && a->base == b->base && a->factor == b->factor &&
+           (!a->factor || (a->symbol[0] == b->symbol[0] && a->symbol[1] == b->symbol[1]));
+}
+
+bool attn_lift_is_one(const attn_ir_amount *a)
+{
+    return a->known && !a->factor && a->base == 1;
+}

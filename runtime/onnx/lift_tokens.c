@@ -138,12 +138,6 @@ static void lift_token(attn_ir *ir, attn_ir_node *gather)
 
 /* ---- positions ------------------------------------------------------------------------------ */
 
-static bool same_amount(const attn_ir_amount *a, const attn_ir_amount *b)
-{
-    return a->known && b->known && a->base == b->base && a->factor == b->factor &&
-           (!a->factor || (a->symbol[0] == b->symbol[0] && a->symbol[1] == b->symbol[1]));
-}
-
 /* The node that gathers the value's rows from a constant table [max, dim]. */
 static const attn_ir_node *gathers(const attn_ir_value *rows)
 {
@@ -194,8 +188,8 @@ static void lift_positions(attn_ir *ir, attn_ir_node *add)
         if (!gather || !x || !x->shaped || x->rank < 2 || x->constant || !rows->shaped ||
             rows->rank != 2 || !plain_size(&rows->dim[1], &columns) ||
             columns != table->constant->dim[1] ||
-            !same_amount(&x->dim[x->rank - 1], &rows->dim[1]) ||
-            !same_amount(&x->dim[x->rank - 2], &rows->dim[0]))
+            !attn_lift_same_amount(&x->dim[x->rank - 1], &rows->dim[1]) ||
+            !attn_lift_same_amount(&x->dim[x->rank - 2], &rows->dim[0]))
             continue;
         if (attn_lift_uniform(gather->in[1], &at)) {
             attn_ir_value *row = row_of(ir, table, at);

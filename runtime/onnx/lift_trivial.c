@@ -5,17 +5,11 @@
 #include <math.h>
 #include <string.h>
 
-static bool same_amount(const attn_ir_amount *a, const attn_ir_amount *b)
-{
-    return a->known && b->known && a->base == b->base && a->factor == b->factor &&
-           (!a->factor || (a->symbol[0] == b->symbol[0] && a->symbol[1] == b->symbol[1]));
-}
-
 static bool same_shape(const attn_ir_value *a, const attn_ir_value *b)
 {
     if (!a || !b || !a->shaped || !b->shaped || a->rank != b->rank) return false;
     for (int i = 0; i < a->rank; i++)
-        if (!same_amount(&a->dim[i], &b->dim[i])) return false;
+        if (!attn_lift_same_amount(&a->dim[i], &b->dim[i])) return false;
     return true;
 }
 
