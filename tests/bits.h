@@ -6,22 +6,32 @@
 #include "tests/check.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #define BITS_START 14695981039346656037u
 
-/* FNV-1a, 64 bits, by words; data: f32 or i32. All NaNs count as one: their bits are the
- * processor's choice. */
+/* Word i of data, f32 or i32. All NaNs count as one: their bits are the processor's choice. */
+static inline uint32_t bits_word(const void *data, size_t i)
+{
+    uint32_t word;
+    memcpy(&word, (const char *)data + 4 * i, 4);
+    return (word & 0x7fffffff) > 0x7f800000 ? 0x7fc00000 : word;
+}
+
+/* FNV-1a, 64 bits, by words. */
 static inline uint64_t bits_hash(uint64_t hash, const void *data, size_t bytes)
 {
-    for (size_t i = 0; i + 4 <= bytes; i += 4) {
-        uint32_t word;
-        memcpy(&word, (const char *)data + i, 4);
-        if ((word & 0x7fffffff) > 0x7f800000) word = 0x7fc00000;
-        hash = (hash ^ word) * 1099511628211u;
-    }
+    for (size_t i = 0; i < bytes / 4; i++) hash = (hash ^ bits_word(data, i)) * 1099511628211u;
     return hash;
+}
+
+static inline bool bits_same(const void *a, const void *b, size_t bytes)
+{
+    for (size_t i = 0; i < bytes / 4; i++)
+        if (bits_word(a, i) != bits_word(b, i)) return false;
+    return true;
 }
 
 static inline void bits_print(const char *name, const char *precision, uint64_t hash)

@@ -121,7 +121,7 @@ static bool same(const result *want, const result *have, size_t batch, long one)
         bool part = one != ALL_ITEMS && want->bytes[i] == have->bytes[i] * batch && batch > 1;
         if (!part && want->bytes[i] != have->bytes[i]) return false;
         size_t skip = part ? (size_t)one * have->bytes[i] : 0;
-        if (memcmp(want->data[i] + skip, have->data[i], have->bytes[i]) != 0) return false;
+        if (!bits_same(want->data[i] + skip, have->data[i], have->bytes[i])) return false;
         compared++;
     }
     return want->outputs == have->outputs;
