@@ -147,11 +147,10 @@ static const char *make_plan(const einsum_params *p, const attn_shape *const *x,
         int label = p->out.label[i];
         if (e->first[label] < 0 || has(&e->out, label)) return "the output has a wrong label";
         add_label(&e->out, label, 0);
-        if (e->out.count >= ATTN_MAX_RANK) break;
     }
-    for (int i = 0; !p->given && i < LETTERS && e->out.count < ATTN_MAX_RANK; i++)
+    for (int i = 0; !p->given && i < LETTERS && e->out.count < MOST; i++)
         if (e->uses[i] == 1) add_label(&e->out, i, 0);
-    return NULL;
+    return e->out.count > ATTN_MAX_RANK ? "the output has too many labels" : NULL;
 }
 
 /* One product: [batch, m, k] by [batch, k, n]. */

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 HERE = pathlib.Path(__file__).parent
 rng = np.random.default_rng(20261126)
+torch.manual_seed(20261126)
 cases, tensors, errors = [], {}, []
 
 
@@ -350,6 +351,8 @@ for equation, fragment in (("i-j", "'-'"), ("ij,jk->ik", "another number of oper
                            ("ij->ii", "the output has a wrong label"), ("ii->i", "a label has different sizes"), ("abcdefghi->a", "more than 8 labels")):
     refuse({"layer": "einsum", "equation": equation}, {"x": [3, 4]}, fragment)
 refuse({"layer": "einsum"}, {"x": [3, 4]}, '"equation" is missing')
+for equation in ("...,abcdefg->abcdefg...", "...,abcdefg->...abcdefg", "...,abcdefg"):
+    refuse({"layer": "einsum", "in": ["x", "y"], "equation": equation}, {"x": [1, 1, 1, 1, 1, 1, 2], "y": [1, 1, 1, 1, 1, 1, 3]}, "the output has too many labels")
 
 # ---- quantisation ------------------------------------------------------------------------------
 
