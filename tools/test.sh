@@ -40,7 +40,7 @@ part "what was built"
 if [ -e $out/gcc/attn ]; then
     check "no more than attn_ symbols exported" exported_symbols
     check "no forbidden compiler flags" forbidden_flags
-    check "attn is under 1.1 MB, stripped" binary_size
+    check "attn is under a mebibyte, stripped" binary_size
     check "the formatting is clang-format's" formatting
 fi
 
