@@ -45,16 +45,15 @@ static void lrn_task(const attn_run_context *c, const void *params, size_t item,
     size_t channels = s->dim[axis], inner = attn_span(s, axis + 1, s->rank);
     float *sum = attn_worker_scratch(c, worker);
     for (size_t row = first; row < end; row++) {
-        const float *x = attn_item(&c->in[0], item) + row * inner;
+        const float *x = attn_item(&c->in[0], item) + row * inner, *window;
         float *y = attn_item(&c->out[0], item) + row * inner;
         size_t channel = row % channels, before = (p->size - 1) / 2, after = p->size - 1 - before;
         if (before > channel) before = channel;
         if (after > channels - 1 - channel) after = channels - 1 - channel;
+        window = x - before * inner;
         memset(sum, 0, inner * sizeof(float));
-        for (size_t k = 0; k < before + after + 1; k++) {
-            const float *other = x + (k - before) * inner;
-            c->kernels->fma(sum, other, 1, other, 1, sum, 1, inner);
-        }
+        for (size_t k = 0; k < before + after + 1; k++)
+            c->kernels->fma(sum, window + k * inner, 1, window + k * inner, 1, sum, 1, inner);
         for (size_t i = 0; i < inner; i++) {
             double base = (double)p->bias + (double)p->alpha / (double)p->size * (double)sum[i];
             y[i] = (float)((double)x[i] / pow(base, (double)p->beta));

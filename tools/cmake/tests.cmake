@@ -35,16 +35,22 @@ add_custom_target(update_bits
   WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
   VERBATIM)
 
-# Fuzz targets replay their corpus, tests/fuzz/corpus/<name>, and the golden files of that name.
+# Fuzz targets replay their corpus, tests/fuzz/corpus/<name>, and the golden files of that name; with
+# ATTN_FUZZ they look for more (tools/fuzz.sh).
 file(GLOB FUZZ_SOURCES CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)
 foreach(source ${FUZZ_SOURCES})
   get_filename_component(target ${source} NAME_WE)
   string(REPLACE fuzz_ "" name ${target})
   file(GLOB corpus LIST_DIRECTORIES true tests/fuzz/corpus/${name} tests/golden/${name}
        tests/golden/${name}s/files)
-  add_executable(${target} ${source} tests/fuzz/replay.c)
+  if(ATTN_FUZZ)
+    add_executable(${target} ${source})
+    target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+  else()
+    add_executable(${target} ${source} tests/fuzz/replay.c)
+    attn_test(${target} fuzz ${target} ${corpus})
+  endif()
   target_link_libraries(${target} PRIVATE attn_tools attn_static PkgConfig::CJSON m)
-  attn_test(${target} fuzz ${target} ${corpus})
 endforeach()
 
 # Shell tests get the build folder. What they compile is not instrumented, so the sanitizers' builds
