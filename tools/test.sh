@@ -70,25 +70,25 @@ build sanitize -DCMAKE_C_COMPILER=gcc -DATTN_SANITIZE=address,undefined && run_c
 part "thread sanitizer"
 # gcc 12's knows no address space as scattered as newer kernels make it.
 if setarch -R true 2>/dev/null; then runner=(setarch -R); fi
-build threads -DCMAKE_C_COMPILER=gcc -DATTN_SANITIZE=thread &&
+TESTS="-R thread|model|session" build threads -DCMAKE_C_COMPILER=gcc -DATTN_SANITIZE=thread &&
     run_ctest threads -R 'thread|model|session'
 runner=()
 
 part "AVX-512 emulated"
 if [ "$(uname -m)" != x86_64 ]; then
     skip "AVX-512 is emulated on x86_64 only"
-elif build emulate -DCMAKE_C_COMPILER=gcc -DATTN_EMULATE=ON; then
+elif TESTS="-L kernels|layers|models" build emulate -DCMAKE_C_COMPILER=gcc -DATTN_EMULATE=ON; then
     run_ctest emulate -L kernels
-    run_ctest emulate -R bits
-    ATTN_CPU=avx512 run_ctest emulate -R 'golden|attention|model' -E bits
-    ATTN_CPU=avx512vnni run_ctest emulate -R 'golden|model' -E bits
+    run_ctest emulate -L 'layers|models' -R bits
+    ATTN_CPU=avx512 run_ctest emulate -L 'layers|models' -R 'golden|attention|model' -E bits
+    ATTN_CPU=avx512vnni run_ctest emulate -L 'layers|models' -R 'golden|model' -E bits
 fi
 
 part "NEON emulated"
 if [ "$(uname -m)" = aarch64 ]; then
     skip "this machine has NEON itself"
 elif why=$(arm_packages); then
-    build arm --toolchain tools/cmake/aarch64.cmake -DATTN_ROOT="$PWD/$out/arm64" &&
+    TESTS="-L kernels|layers|models" build arm --toolchain tools/cmake/aarch64.cmake -DATTN_ROOT="$PWD/$out/arm64" &&
         run_ctest arm -L 'kernels|layers|models'
 elif [ "${CI-}" = true ]; then
     fail "$why"
@@ -98,15 +98,13 @@ fi
 unset ATTN_TEST_BRIEF
 
 part "libjpeg-turbo"
-build libjpeg -DCMAKE_C_COMPILER=gcc -DATTN_LIBJPEG=ON && run_ctest libjpeg -R 'image|preprocess'
+TESTS="-R image|preprocess" build libjpeg -DCMAKE_C_COMPILER=gcc -DATTN_LIBJPEG=ON && run_ctest libjpeg -R 'image|preprocess'
 
 part "Python"
 if [ ! -e $out/gcc/attn ]; then
     fail "no build"
 elif python=$(python_with_packages); then
-    for folder in tests/*/; do
-        compgen -G "${folder}test_*.py" >/dev/null && run_unittest "$python" "$folder"
-    done
+    run_unittests "$python" tests/*/test_*.py
 elif [ "${CI-}" = true ]; then
     fail "the packages of tests/requirements.txt cannot be installed: $out/pip.log"
 else

@@ -30,14 +30,19 @@ skip()
     echo "   skipped: $1"
 }
 
-# build FOLDER CMAKE_OPTION...: the compiler's output is shown only if it fails.
+# build FOLDER CMAKE_OPTION...: the compiler's output is shown only if it fails. With TESTS, options of
+# ctest that choose tests in C, only what those need.
 build()
 {
-    local folder=$out/$1 log=$out/$1.build.log
+    local folder=$out/$1 log=$out/$1.build.log targets=()
     shift
-    if cmake -S . -B "$folder" -G Ninja -DATTN_TESTS=ON -DATTN_WERROR=ON "$@" >"$log" 2>&1 &&
-        ninja -C "$folder" >>"$log" 2>&1; then
-        return 0
+    if cmake -S . -B "$folder" -G Ninja -DATTN_TESTS=ON -DATTN_WERROR=ON "$@" >"$log" 2>&1; then
+        if [ -n "${TESTS-}" ]; then
+            # shellcheck disable=SC2086
+            mapfile -t targets < <(ctest --test-dir "$folder" -N $TESTS |
+                sed -nE 's/^ *Test +#[0-9]+: (.*)/\1/p')
+        fi
+        ninja -C "$folder" "${targets[@]}" >>"$log" 2>&1 && return 0
     fi
     tail -n 40 "$log"
     fail "build; its whole output: $log"
@@ -75,16 +80,32 @@ run_ctest()
     return 1
 }
 
-# run_unittest PYTHON FOLDER
-run_unittest()
+# run_unittests PYTHON FILE...: each file by a process of its own, as many at a time as there are
+# processors, so in order of size the large ones first.
+run_unittests()
 {
-    local log bad ran off
-    log=$out/unittest_$(basename "$2").log
-    ATTN=$PWD/$out/gcc/attn KERAS_BACKEND=torch "$1" -m unittest discover -s "$2" -v >"$log" 2>&1
+    local python=$1 file logs=$out/unittest
+    shift
+    rm -rf $logs
+    mkdir -p $logs
+    # shellcheck disable=SC2016
+    ATTN=$PWD/$out/gcc/attn KERAS_BACKEND=torch OMP_NUM_THREADS=1 LOGS=$PWD/$logs PYTHON=$python \
+        xargs -P "$(nproc)" -I{} sh -c '
+            "$PYTHON" -m unittest discover -v -s "$(dirname {})" -p "$(basename {})" \
+                >"$LOGS/$(basename {} .py).log" 2>&1 || true' < <(ls -S "$@")
+    for file in "$@"; do
+        count_unittest "$file" "$logs/$(basename "$file" .py).log"
+    done
+}
+
+# count_unittest FILE LOG
+count_unittest()
+{
+    local file=$1 log=$2 bad ran off
     ran=$(sed -n 's/^Ran \([0-9]*\) tests\{0,1\} in .*/\1/p' "$log" | tail -n 1)
     if [ -z "$ran" ] || [ "$ran" -eq 0 ]; then
         tail -n 20 "$log"
-        fail "$2: no test ran"
+        fail "$file: no test ran"
         return 1
     fi
     # "test_name (module.Class.test_name) ... ok"; the result may stand on a later line.
@@ -94,10 +115,10 @@ run_unittest()
     awk -v part="$part_name" '/^test_.* \(.*\)/ { name = $1 }
         /(^|\.\.\. )skipped / { sub(/.*skipped /, ""); print part ": " name ": " $0 }' "$log" >>$skips
     passed=$((passed + (ran > bad + off ? ran - bad - off : 0)))
-    echo "   $2: $ran tests ran, $bad failed, $off skipped"
+    echo "   $file: $ran tests ran, $bad failed, $off skipped"
     [ "$bad" -eq 0 ] && tail -n 1 "$log" | grep -q '^OK' && return 0
     sed -n '/^======/,$p' "$log" | tail -n 60
-    fail "$2: $bad tests; the whole output: $log"
+    fail "$file: $bad tests; the whole output: $log"
     failed=$((failed + (bad > 1 ? bad - 1 : 0)))
     return 1
 }
