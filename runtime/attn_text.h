@@ -28,8 +28,8 @@ typedef struct attn_tokenizer_options {
 
 /* Opens the tokenizer of a model folder, or one file: tokenizer.json; else tokenizer.model
  * (SentencePiece), vocab.json + merges.txt, vocab.txt, or the only .gguf file, in whose
- * metadata it is. tokenizer_config.json and special_tokens_map.json, where they are, add what these
- * do not say. options may be NULL. */
+ * metadata it is; of an .onnx file, that of its folder. tokenizer_config.json and
+ * special_tokens_map.json, where they are, add what these do not say. options may be NULL. */
 ATTN_API attn_status attn_tokenizer_open(attn_tokenizer **out, const char *path,
                                          const attn_tokenizer_options *options, attn_error *err);
 ATTN_API void attn_tokenizer_close(attn_tokenizer *tokenizer);

@@ -154,13 +154,62 @@ static attn_status open_gguf(attn_model *m, attn_found *found, attn_error *err)
     return ATTN_OK;
 }
 
-/* The whole model is in the file, but for how photos become inputs. */
+static attn_status read_config(attn_model *m, attn_found *found, attn_error *err)
+{
+    if (!m->config_name) return ATTN_OK;
+    ATTN_TRY(attn_json_read(m->config_name, &found->config, err));
+    if (cJSON_IsObject(found->config)) return ATTN_OK;
+    return attn_fail(err, ATTN_BAD_MODEL, "%s: expected an object, found %s", m->config_name,
+                     attn_json_kind(found->config));
+}
+
+/* The built-in description that the config matches, to learn from; NULL: none. */
+static attn_status find_like(attn_model *m, const cJSON *config, cJSON **out, attn_error *err)
+{
+    char *text;
+    attn_status status = ATTN_OK;
+    *out = NULL;
+    ATTN_TRY(attn_embedded_open(&attn_builtins, &m->memory, &text, err));
+    for (const attn_embedded_file *b = attn_builtins.file; b->name && !status; b++) {
+        status = attn_json_parse(b->name, text + b->offset, b->length, out, err);
+        if (!status && matches(*out, config)) break;
+        cJSON_Delete(*out);
+        *out = NULL;
+    }
+    attn_release(&m->memory, text, attn_builtins.bytes + 1);
+    return status;
+}
+
+/* The size that every photo gets, if the folder's preprocessing says one. What is wrong there is
+ * said when it is read for an input. */
+static void find_photo(const attn_model *m, size_t size[2])
+{
+    cJSON *root = NULL;
+    attn_preprocess p;
+    if (m->preprocess_name && !attn_json_read(m->preprocess_name, &root, NULL) &&
+        !attn_preprocess_parse(&p, m->preprocess_name, root, NULL))
+        attn_preprocess_size(&p, size);
+    cJSON_Delete(root);
+}
+
+/* The whole model is in the file, but for what its inputs and outputs mean. */
 static attn_status open_onnx(attn_model *m, attn_found *found, attn_error *err)
 {
-    m->config_name = NULL;
+    attn_onnx_options options = {.plain = m->plain_import};
+    const char *tokenizer;
+    cJSON *like = NULL;
+    ATTN_TRY(find_file(m, "tokenizer.json", &tokenizer, err));
+    ATTN_TRY(read_config(m, found, err));
     m->weights_name = m->description_name;
-    ATTN_TRY(attn_onnx_import(&m->weights, m->weights_name, !m->plain_import, &m->memory,
-                              &found->root, err));
+    find_photo(m, options.photo);
+    ATTN_TRY(
+        attn_onnx_import(&m->weights, m->weights_name, &options, &m->memory, &found->root, err));
+    if (found->config) ATTN_TRY(find_like(m, found->config, &like, err));
+    attn_status status = ATTN_OK;
+    if (found->config || tokenizer || m->preprocess_name)
+        status = attn_onnx_beside(found->root, found->config, like, m->preprocess_name, err);
+    cJSON_Delete(like);
+    ATTN_TRY(status);
     if (!m->wants_text) return ATTN_OK;
     return attn_imported_text(found->root, m->plain_import, &m->arena, &m->imported, err);
 }
@@ -170,7 +219,10 @@ static attn_status find_files(attn_model *m, const char *path, attn_error *err)
 {
     bool is_folder = attn_is_folder(path), is_gguf = !is_folder && attn_is_gguf(path);
     const char *copy = NULL;
-    ATTN_TRY(set_folder(m, path, is_folder, err));
+    if (!is_folder && attn_is_onnx(path))
+        ATTN_TRY(attn_onnx_folder(path, &m->arena, &m->folder, err));
+    else
+        ATTN_TRY(set_folder(m, path, is_folder, err));
     ATTN_TRY(find_file(m, "preprocessor_config.json", &m->preprocess_name, err));
     if (is_folder)
         ATTN_TRY(find_file(m, "attn.json", &m->description_name, err));
@@ -197,12 +249,7 @@ attn_status attn_find_description(attn_model *m, const char *path, attn_found *f
     if (!m->weights_name) ATTN_TRY(find_weights(m, err));
     bool is_gguf = m->weights_name && attn_is_gguf(m->weights_name);
     if (is_gguf && !m->description_name) m->config_name = NULL;
-    if (m->config_name) {
-        ATTN_TRY(attn_json_read(m->config_name, &found->config, err));
-        if (!cJSON_IsObject(found->config))
-            return attn_fail(err, ATTN_BAD_MODEL, "%s: expected an object, found %s",
-                             m->config_name, attn_json_kind(found->config));
-    }
+    ATTN_TRY(read_config(m, found, err));
     if (is_gguf) return open_gguf(m, found, err);
     if (found->root) return ATTN_OK;
     if (m->config_name) {

@@ -131,6 +131,16 @@ attn_status attn_preprocess_geometry(const attn_preprocess *p, size_t image_heig
     return ATTN_OK;
 }
 
+void attn_preprocess_size(const attn_preprocess *p, size_t size[2])
+{
+    bool exact = p->do_resize && p->rule == ATTN_SIZE_EXACT;
+    size[0] = p->do_pad           ? p->pad_height
+              : p->do_center_crop ? p->crop_height
+              : exact             ? p->height
+                                  : 0;
+    size[1] = p->do_pad ? p->pad_width : p->do_center_crop ? p->crop_width : exact ? p->width : 0;
+}
+
 /* table[c][v]: what a byte v of channel c becomes; in NumPy's order and types. */
 static void fill_table(const attn_preprocess *p, float table[3][256])
 {

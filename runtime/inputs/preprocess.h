@@ -58,6 +58,9 @@ typedef struct attn_geometry {
     double x, y, photo_width, photo_height;
 } attn_geometry;
 
+/* size: height and width of every result, or zeros where they depend on the image. */
+void attn_preprocess_size(const attn_preprocess *preprocess, size_t size[2]);
+
 /* ATTN_SIZE_HEIGHT: of an image of height h and width w, r = height * (w / h) in double. The result
  * is r wide, rounded down, at least min_width, rounded up to a multiple, and at most max_width;
  * what the image does not fill at the right is 0. The image itself becomes r wide, rounded up, or

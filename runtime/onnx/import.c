@@ -24,18 +24,19 @@ static attn_status take_files(attn_weights *w, attn_onnx_model *model, attn_erro
 }
 
 /* *keep_batch: as of attn_lift; if it is set here, there is no *root yet. */
-static attn_status import(attn_weights *w, const char *path, bool lift, bool *keep_batch,
-                          attn_onnx_model *model, attn_arena *arena, cJSON **root, attn_error *err)
+static attn_status import(attn_weights *w, const char *path, const attn_onnx_options *options,
+                          bool *keep_batch, attn_onnx_model *model, attn_arena *arena, cJSON **root,
+                          attn_error *err)
 {
     bool kept = *keep_batch;
     attn_ir ir;
     attn_lowered lowered;
     ATTN_TRY(attn_onnx_open(model, path, arena, err));
-    ATTN_TRY(attn_ir_build(&ir, model, arena, err));
+    ATTN_TRY(attn_ir_build(&ir, model, options->photo, arena, err));
     ATTN_TRY(attn_lift_operators(&ir));
     ATTN_TRY(attn_ir_unroll(&ir));
     ATTN_TRY(attn_lowering_check(&ir, err));
-    if (lift) ATTN_TRY(attn_lift(&ir, keep_batch));
+    if (!options->plain) ATTN_TRY(attn_lift(&ir, keep_batch));
     if (*keep_batch != kept) return ATTN_OK;
     ATTN_TRY(attn_lower_graph(&ir, &w->arena, &lowered, err));
     *root = lowered.root;
@@ -64,8 +65,8 @@ attn_status attn_imported_text(const cJSON *root, bool plain, attn_arena *arena,
     return *text ? ATTN_OK : inner.status ? inner.status : ATTN_NO_MEMORY;
 }
 
-attn_status attn_onnx_import(attn_weights *w, const char *path, bool lift, attn_memory *memory,
-                             cJSON **root, attn_error *err)
+attn_status attn_onnx_import(attn_weights *w, const char *path, const attn_onnx_options *options,
+                             attn_memory *memory, cJSON **root, attn_error *err)
 {
     attn_arena arena;
     attn_onnx_model model;
@@ -79,7 +80,7 @@ attn_status attn_onnx_import(attn_weights *w, const char *path, bool lift, attn_
     for (int turn = 0; turn < 2 && !status && !*root; turn++) {
         model = (attn_onnx_model){0};
         attn_arena_init(&arena, memory);
-        status = import(w, file, lift, &keep_batch, &model, &arena, root, &inner);
+        status = import(w, file, options, &keep_batch, &model, &arena, root, &inner);
         attn_onnx_close(&model);
         attn_arena_free(&arena);
     }

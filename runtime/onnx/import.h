@@ -6,14 +6,31 @@
 #include "runtime/onnx/ir.h"
 #include "runtime/weights/weights.h"
 
+typedef struct attn_onnx_options {
+    bool plain;      /* operator by operator: what they spell is not recognised (lift.h) */
+    size_t photo[2]; /* as of attn_ir_build */
+} attn_onnx_options;
+
 /* Opens the file as attn_weights_open does others: w holds the tensors, which are views into the
  * mapped file wherever that has what layers take, and *root is the description, the caller's
- * (cJSON_Delete). lift: what operators spell is recognised (lift.h). w is zeroed or closed before,
+ * (cJSON_Delete). w is zeroed or closed before,
  * and half-open after an error: attn_weights_close. Errors: those of attn_onnx_open;
  * ATTN_BAD_MODEL: operators that attn does not have, or attributes that it cannot carry, with the
  * node; ATTN_LIMIT; ATTN_NO_MEMORY. */
-attn_status attn_onnx_import(attn_weights *w, const char *path, bool lift, attn_memory *memory,
-                             cJSON **root, attn_error *err);
+attn_status attn_onnx_import(attn_weights *w, const char *path, const attn_onnx_options *options,
+                             attn_memory *memory, cJSON **root, attn_error *err);
+
+/* The folder of an .onnx file, in the arena: what stands before its last slash; but of the hub's
+ * "DIR/onnx/model.onnx" DIR, if the config.json is there and not beside the file. */
+attn_status attn_onnx_folder(const char *path, attn_arena *arena, const char **folder,
+                             attn_error *err);
+
+/* Says in *root what the files beside an ONNX file tell: which inputs are tokens and which a photo,
+ * their ranges and defaults, how long a text may be, what the outputs are. config: the config.json,
+ * like: the built-in description that it matches; both may be NULL. photos: a
+ * preprocessor_config.json is there. */
+attn_status attn_onnx_beside(cJSON *root, const cJSON *config, const cJSON *like, bool photos,
+                             attn_error *err);
 
 /* The description as text, one layer in a line, as the files of models/ are written; in the arena.
  * NULL: no memory. */

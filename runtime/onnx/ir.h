@@ -107,11 +107,12 @@ struct attn_ir {
     bool failed;               /* memory was lacking, once */
 };
 
-/* Builds it. Errors: ATTN_BAD_MODEL: functions that call themselves, too many nodes;
+/* Builds it. photo: height and width of the photos for an input pixel_values, where the file leaves
+ * them open; 0: they stay open. Errors: ATTN_BAD_MODEL: functions that call themselves, too many nodes;
  * ATTN_NO_MEMORY.
  */
-attn_status attn_ir_build(attn_ir *ir, const attn_onnx_model *model, attn_arena *arena,
-                          attn_error *err);
+attn_status attn_ir_build(attn_ir *ir, const attn_onnx_model *model, const size_t photo[2],
+                          attn_arena *arena, attn_error *err);
 attn_status attn_ir_status(const attn_ir *ir);
 /* "PLACE: text", ATTN_BAD_MODEL. */
 attn_status attn_ir_fail(const attn_ir *ir, const attn_ir_node *node, const char *format, ...)

@@ -436,8 +436,8 @@ static attn_status add_nodes(build *b, scope *s, attn_ir_body *body, const attn_
     return ATTN_OK;
 }
 
-attn_status attn_ir_build(attn_ir *ir, const attn_onnx_model *model, attn_arena *arena,
-                          attn_error *err)
+attn_status attn_ir_build(attn_ir *ir, const attn_onnx_model *model, const size_t photo[2],
+                          attn_arena *arena, attn_error *err)
 {
     *ir = (attn_ir){.arena = arena, .err = err, .file = model->file, .model = model};
     build b = {.ir = ir};
@@ -448,5 +448,5 @@ attn_status attn_ir_build(attn_ir *ir, const attn_onnx_model *model, attn_arena 
     ATTN_TRY(fill_body(&b, &top, ir->main, &model->graph));
     if (ir->failed) return no_memory(ir);
     attn_ir_sweep(ir);
-    return attn_ir_read_inputs(ir);
+    return attn_ir_read_inputs(ir, photo);
 }

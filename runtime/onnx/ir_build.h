@@ -8,6 +8,6 @@
 void attn_ir_infer_types(attn_ir_node *node);
 /* The dimensions of the inputs, and the symbols. Errors: ATTN_BAD_MODEL: an input that is no
  * tensor, or has no shape; ATTN_LIMIT: too many symbols. */
-attn_status attn_ir_read_inputs(attn_ir *ir);
+attn_status attn_ir_read_inputs(attn_ir *ir, const size_t photo[2]);
 
 #endif

@@ -61,7 +61,15 @@ static attn_status add_symbol(attn_ir *ir, const char *said, const char *base, i
     return ATTN_OK;
 }
 
-static attn_status read_input(attn_ir *ir, size_t i)
+/* What a photo makes of an open dimension of pixel_values, [batch, 3, height, width]; 0: nothing.
+ */
+static size_t photo_size(const attn_ir_value *value, int d, const size_t photo[2])
+{
+    bool pixels = strcmp(value->name, "pixel_values") == 0 && value->rank == 4;
+    return !pixels || !photo[0] || d == 0 ? 0 : d == 1 ? 3 : photo[d - 2];
+}
+
+static attn_status read_input(attn_ir *ir, size_t i, const size_t photo[2])
 {
     attn_ir_value *value = ir->main->input[i];
     const attn_onnx_value *said = value->declared;
@@ -86,6 +94,8 @@ static attn_status read_input(attn_ir *ir, size_t i)
             dim->base = (long)said->dim[d].size;
             continue;
         }
+        dim->base = (long)photo_size(value, d, photo);
+        if (dim->base) continue;
         char base[80];
         snprintf(base, sizeof base, "%.60s_%d", value->name, d);
         dim->factor = 1;
@@ -103,7 +113,7 @@ static bool is_empty_list(const attn_ir_value *value)
            !said->dim[0].size && attn_onnx_is_integer(said->type);
 }
 
-attn_status attn_ir_read_inputs(attn_ir *ir)
+attn_status attn_ir_read_inputs(attn_ir *ir, const size_t photo[2])
 {
     size_t kept = 0;
     for (size_t i = 0; i < ir->main->inputs; i++) {
@@ -119,6 +129,6 @@ attn_status attn_ir_read_inputs(attn_ir *ir)
         value->is_input = false;
     }
     ir->main->inputs = kept;
-    for (size_t i = 0; i < ir->main->inputs; i++) ATTN_TRY(read_input(ir, i));
+    for (size_t i = 0; i < ir->main->inputs; i++) ATTN_TRY(read_input(ir, i, photo));
     return ATTN_OK;
 }

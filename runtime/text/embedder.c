@@ -1,5 +1,7 @@
 /* Sentences to vectors: tokens, the model in batches of like length, the folder's modules. */
 #include "runtime/attn_text.h"
+#include "runtime/onnx/import.h"
+#include "runtime/onnx/onnx.h"
 #include "runtime/session.h"
 #include "runtime/text/batches.h"
 #include "runtime/text/modules.h"
@@ -78,10 +80,12 @@ static attn_status open_parts(attn_embedder *e, const char *folder,
                               const attn_model_options *options,
                               const attn_session_options *session, attn_error *err)
 {
+    const char *file = attn_is_onnx(folder) ? folder : NULL;
+    if (file) ATTN_TRY(attn_onnx_folder(file, &e->arena, &folder, err));
     ATTN_TRY(attn_modules_read(&e->modules, folder, &e->memory, &e->arena, err));
     attn_tokenizer_options text = {.allocator = options->allocator,
                                    .max_memory = options->max_memory};
-    ATTN_TRY(attn_model_open(&e->model, e->modules.folder, options, err));
+    ATTN_TRY(attn_model_open(&e->model, file ? file : e->modules.folder, options, err));
     ATTN_TRY(choose_output(e, err));
     ATTN_TRY(choose_pooling(e, err));
     ATTN_TRY(attn_session_open(&e->session, e->model, session, err));

@@ -33,6 +33,7 @@ static bool ends_with(const char *name, const char *end)
     return a >= b && strcmp(name + a - b, end) == 0;
 }
 
+/* name: it may be "MODULE/FILE". */
 static attn_status create(const folder *f, const char *name, char *path, size_t size,
                           attn_output_file *out)
 {
@@ -72,6 +73,11 @@ static attn_status copy_file(const folder *f, const char *from, const char *name
 static bool is_companion(const attn_model *m, const char *name)
 {
     static const char *const known[] = {"config.json",
+                                        "config_sentence_transformers.json",
+                                        "sentence_bert_config.json",
+                                        "modules.json",
+                                        "added_tokens.json",
+                                        "chat_template.jinja",
                                         "generation_config.json",
                                         "preprocessor_config.json",
                                         "tokenizer.json",
@@ -93,12 +99,38 @@ static bool is_companion(const attn_model *m, const char *name)
     return false;
 }
 
+/* "1_Pooling", "2_Dense": a module of sentence-transformers, which modules.json names. */
+static bool is_module(const char *name)
+{
+    size_t digits = strspn(name, "0123456789");
+    return digits && name[digits] == '_' && name[digits + 1];
+}
+
+/* The files of a module; a folder without any is none. */
+static attn_status copy_module(const folder *f, const attn_model *m, const char *name)
+{
+    static const char *const files[] = {"config.json", "model.safetensors"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char from[600], to[600];
+        if (snprintf(from, sizeof from, "%s/%s/%s", m->folder, name, files[i]) >=
+                (int)sizeof from ||
+            snprintf(to, sizeof to, "%s/%s", f->path, name) >= (int)sizeof to)
+            return attn_fail(f->err, ATTN_IO, "%s: the name is too long", name);
+        if (!attn_file_exists(from)) continue;
+        if (mkdir(to, 0777) != 0 && errno != EEXIST) return fail(f, to);
+        snprintf(to, sizeof to, "%s/%s", name, files[i]);
+        ATTN_TRY(copy_file(f, from, to));
+    }
+    return ATTN_OK;
+}
+
 static attn_status copy_companions(const folder *f, const attn_model *m)
 {
     DIR *list = opendir(m->folder);
     attn_status status = list ? ATTN_OK : fail(f, m->folder);
     for (struct dirent *entry; !status && list && (entry = readdir(list));) {
         char path[600];
+        if (is_module(entry->d_name)) status = copy_module(f, m, entry->d_name);
         /* The description is written by its own name. */
         if (!is_companion(m, entry->d_name) || strcmp(entry->d_name, "attn.json") == 0) continue;
         if (snprintf(path, sizeof path, "%s/%s", m->folder, entry->d_name) >= (int)sizeof path)
@@ -145,8 +177,9 @@ static void remove_folder(const char *path)
     DIR *list = opendir(path);
     for (struct dirent *entry; list && (entry = readdir(list));) {
         char file[800];
-        if (snprintf(file, sizeof file, "%s/%s", path, entry->d_name) < (int)sizeof file)
-            unlink(file);
+        if (snprintf(file, sizeof file, "%s/%s", path, entry->d_name) >= (int)sizeof file) continue;
+        if (is_module(entry->d_name)) remove_folder(file);
+        unlink(file);
     }
     if (list) closedir(list);
     rmdir(path);

@@ -70,7 +70,7 @@ static attn_status show(const char *path, bool fold, attn_arena *arena, attn_onn
 {
     attn_ir ir;
     ATTN_TRY(attn_onnx_open(model, path, arena, err));
-    ATTN_TRY(attn_ir_build(&ir, model, arena, err));
+    ATTN_TRY(attn_ir_build(&ir, model, (const size_t[2]){0}, arena, err));
     ATTN_TRY(attn_ir_probe(&ir));
     if (fold) {
         attn_ir_fold(&ir);

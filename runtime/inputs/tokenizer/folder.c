@@ -4,6 +4,8 @@
 #include "runtime/inputs/tokenizer/sentencepiece.h"
 #include "runtime/inputs/tokenizer/tokenizer.h"
 #include "runtime/inputs/tokenizer/vocab_merges.h"
+#include "runtime/onnx/import.h"
+#include "runtime/onnx/onnx.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -249,7 +251,9 @@ attn_status attn_tokenizer_open(attn_tokenizer **out, const char *path,
     *out = NULL;
     attn_memory_init(&memory, options ? options->allocator : NULL, 0);
     attn_arena_init(&arena, &memory);
-    attn_status status = open_path(out, path, &b, &arena, options, err);
+    attn_status status = ATTN_OK;
+    if (attn_is_onnx(path)) status = attn_onnx_folder(path, &arena, &path, err);
+    if (!status) status = open_path(out, path, &b, &arena, options, err);
     cJSON_Delete(b.config);
     cJSON_Delete(b.map);
     cJSON_Delete(b.model);
