@@ -140,11 +140,35 @@ static bool write_shape(attn_ir *ir, attn_ir_node *node)
     return true;
 }
 
+/* Gather(Shape(x), axis) is the size of that axis alone: it depends on no other, the batch say. */
+static bool size_of_axis(attn_ir *ir, attn_ir_node *node)
+{
+    attn_ir_node *shape = attn_ir_is(node, "Gather") ? attn_ir_made_by(node->in[0], "Shape") : NULL;
+    const attn_ir_value *at = attn_ir_in(node, 1);
+    const attn_onnx_tensor *t = at ? at->constant : NULL;
+    if (!shape || !t || t->count != 1 || t->rank > 1 || shape->attrs || !shape->in[0]->shaped)
+        return false;
+    int64_t axis = attn_tensor_int(t, 0), rank = shape->in[0]->rank;
+    if (axis < 0) axis += rank;
+    if (axis < 0 || axis >= rank) return false;
+    attn_ir_value *size = attn_ir_new_value(ir, "size", ATTN_ONNX_INT64), *none = NULL;
+    attn_ir_node *fresh = attn_ir_insert(ir, node, "Shape", "", 1, shape->in, 1, &size);
+    if (!fresh || !size) return true;
+    attn_ir_set_int(ir, fresh, "start", axis);
+    attn_ir_set_int(ir, fresh, "end", axis + 1);
+    if (t->rank == 0) fresh = attn_ir_insert(ir, node, "Squeeze", "", 1, &size, 1, &none);
+    attn_ir_give(ir, node->out[0], fresh, 0);
+    return true;
+}
+
 static void settle(attn_ir *ir, attn_ir_node *node)
 {
+    if (size_of_axis(ir, node)) return;
     size_t last = 0, first = sizes_of(node, &last);
     bool flat = attn_ir_is(node, "Reshape") || attn_ir_is(node, "Squeeze") ||
                 attn_ir_is(node, "Unsqueeze") || attn_ir_is(node, "Flatten");
+    /* All elements, gathered in their order. */
+    if (attn_ir_is(node, "Gather") || attn_ir_is(node, "GatherND")) flat = attn_view_is_flat(node);
     if (flat && node->in[0] && node->out[0] && write_shape(ir, node)) return;
     if (first == 0) return;
     for (size_t i = first; i <= last && i < node->inputs; i++) {

@@ -4,6 +4,7 @@
 
 #include "runtime/base/names.h"
 #include "runtime/onnx/import.h"
+#include "runtime/onnx/lift.h"
 #include "runtime/weights/params.h"
 
 #include <stdio.h>
@@ -265,6 +266,26 @@ static attn_status try_plans(probe *b, attn_probe_set *set, bool *planned)
     return ATTN_OK;
 }
 
+/* A mask [batch, keys] of which all keys are read by the indices of another batch, mask[b, k]: they
+ * have to be one. */
+static bool reads_batch(const attn_ir_node *node)
+{
+    const attn_ir_value *x = attn_ir_in(node, 0), *at = attn_ir_in(node, 1);
+    const attn_ir_value *y = attn_ir_out(node, 0);
+    return attn_ir_is(node, "GatherND") && x && at && y && at->grid && x->shaped && y->shaped &&
+           x->rank >= 2 && y->rank >= 2 && !attn_ir_int(node, "batch_dims", 0) &&
+           x->dim[0].symbol[0] >= 0 && y->dim[0].symbol[0] >= 0 &&
+           x->dim[0].symbol[0] != y->dim[0].symbol[0] &&
+           attn_lift_same_amount(&x->dim[x->rank - 1], &y->dim[y->rank - 1]);
+}
+
+static bool any_reads_batch(const attn_ir *ir)
+{
+    for (const attn_ir_node *n = ir->main->first; n; n = n->next)
+        if (reads_batch(n)) return true;
+    return false;
+}
+
 /* Exporters give the batch of each input a name of its own where they are not told that it is one:
  * if the plans fit only with equal ones, they are one. Then the same of the dimension after it. */
 static attn_status run(probe *b)
@@ -279,6 +300,7 @@ static attn_status run(probe *b)
     if (!planned) restore_dims(b, &kept);
     annotate_body(b, planned ? set : NULL, b->ir->main);
     if (planned) free_plans(b, set);
+    if (planned && any_reads_batch(b->ir) && merge_at(b, 0)) return run(b);
     return attn_ir_status(b->ir);
 }
 
