@@ -108,8 +108,8 @@ struct attn_ir {
 };
 
 /* Builds it. photo: height and width of the photos for an input pixel_values, where the file leaves
- * them open; 0: they stay open. Errors: ATTN_BAD_MODEL: functions that call themselves, too many nodes;
- * ATTN_NO_MEMORY.
+ * them open; 0: they stay open. Errors: ATTN_BAD_MODEL: functions that call themselves, too many
+ * nodes; ATTN_NO_MEMORY.
  */
 attn_status attn_ir_build(attn_ir *ir, const attn_onnx_model *model, const size_t photo[2],
                           attn_arena *arena, attn_error *err);
