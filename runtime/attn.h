@@ -99,6 +99,31 @@ typedef struct attn_allocator {
     void *user;
 } attn_allocator;
 
+/* One limit for several: what is opened with the same budget takes its part from it before it
+ * allocates. Zero it but for `limit`; it must outlive what was opened with it, and may be shared by
+ * threads. `held` can be looked at. Not in it: mapped files, and trees of JSON and decoded texts,
+ * which are bounded by the files and texts that they come from (the tree of a tokenizer.json is in,
+ * as long as it is there). */
+#define ATTN_HOLDER_LIST(X)                                                                        \
+    X(ATTN_HELD_BY_MODEL, "the model")                                                             \
+    X(ATTN_HELD_BY_TOKENIZER, "the tokenizer")                                                     \
+    X(ATTN_HELD_BY_SESSION, "the session")                                                         \
+    X(ATTN_HELD_BY_GENERATION, "the generation")                                                   \
+    X(ATTN_HELD_BY_COMMAND, "the command")
+
+typedef enum attn_holder {
+#define ATTN_HOLDER_ENUM(code, text) code,
+    ATTN_HOLDER_LIST(ATTN_HOLDER_ENUM)
+#undef ATTN_HOLDER_ENUM
+        ATTN_HOLDERS
+} attn_holder;
+
+typedef struct attn_budget {
+    size_t limit; /* bytes; 0: none */
+    size_t used;
+    size_t held[ATTN_HOLDERS];
+} attn_budget;
+
 /* ---- model ------------------------------------------------------------------------------- */
 
 typedef struct attn_model attn_model;
@@ -121,6 +146,7 @@ typedef struct attn_model_options {
     size_t max_memory;               /* bytes for the model's own memory; 0: no limit */
     attn_precision precision;
     bool plain_import; /* an .onnx file: operator by operator, none recognised as part of a layer */
+    attn_budget *budget; /* NULL, or what the model, its sessions and generators share */
 } attn_model_options;
 
 /* Opens `path`: a folder with attn.json, or with a config.json that a built-in description

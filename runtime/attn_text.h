@@ -24,6 +24,7 @@ typedef struct attn_tokenizer attn_tokenizer;
 typedef struct attn_tokenizer_options {
     const attn_allocator *allocator; /* NULL: malloc */
     size_t max_memory;               /* bytes; 0: no limit */
+    attn_budget *budget;             /* NULL, or what it shares with others */
 } attn_tokenizer_options;
 
 /* Opens the tokenizer of a model folder, or one file: tokenizer.json; else tokenizer.model

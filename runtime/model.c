@@ -135,6 +135,7 @@ static attn_status open_described(attn_model **out, const char *path, bool wants
     attn_memory memory;
     void *fresh;
     attn_memory_init(&memory, options->allocator, options->max_memory);
+    memory.budget = options->budget;
     ATTN_TRY(attn_alloc(&memory, sizeof(attn_model), "a model", &fresh, err));
     attn_model *m = fresh;
     *m = (attn_model){.memory = memory,

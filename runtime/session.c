@@ -21,6 +21,8 @@ attn_status attn_session_open(attn_session **out, const attn_model *model,
     attn_memory memory;
     void *fresh;
     attn_memory_init(&memory, &model->memory.allocator, options->max_memory);
+    memory.budget = model->memory.budget;
+    memory.holder = ATTN_HELD_BY_SESSION;
     ATTN_TRY(attn_alloc(&memory, sizeof(attn_session), "a session", &fresh, err));
     attn_session *s = fresh;
     *s = (attn_session){.model = model, .memory = memory, .options = *options};

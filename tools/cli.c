@@ -88,7 +88,7 @@ static bool common_option(cli *c, const char *name, const char *value, int *used
         if (!value || !parse_size(value, true, &number) || number < 1)
             *status = cli_usage(c, "--max-mem takes a size such as 64M");
         else
-            c->max_memory = number;
+            cli_budget()->limit = number;
     } else if (strcmp(name, "--dtype") == 0) {
         c->precision = attn_precision_named(value ? value : "");
         if (c->precision == ATTN_AS_FILE)
@@ -171,7 +171,7 @@ bool cli_options(cli *c, int argc, char **argv, const cli_option *options, int *
 
 attn_model_options cli_model_options(const cli *c)
 {
-    return (attn_model_options){.max_memory = c->max_memory, .precision = c->precision};
+    return (attn_model_options){.budget = cli_budget(), .precision = c->precision};
 }
 
 attn_status cli_open_model(const cli *c, const char *path, attn_model **model, attn_error *err)
@@ -190,9 +190,6 @@ attn_status cli_open(const cli *c, const char *path, const attn_session_options 
     ATTN_TRY(cli_open_model(c, path, model, err));
     attn_session_options own = options ? *options : (attn_session_options){0};
     own.threads = c->threads;
-    if (c->max_memory)
-        own.max_memory =
-            c->max_memory > (*model)->memory.used ? c->max_memory - (*model)->memory.used : 1;
     attn_status status = attn_session_open(session, *model, &own, err);
     if (status) {
         attn_model_close(*model);
@@ -201,10 +198,18 @@ attn_status cli_open(const cli *c, const char *path, const attn_session_options 
     return status;
 }
 
+attn_budget *cli_budget(void)
+{
+    static attn_budget budget;
+    return &budget;
+}
+
 attn_memory *cli_memory(void)
 {
     static attn_memory memory;
     if (!memory.allocator.alloc) attn_memory_init(&memory, NULL, 0);
+    memory.budget = cli_budget();
+    memory.holder = ATTN_HELD_BY_COMMAND;
     return &memory;
 }
 

@@ -14,7 +14,6 @@ typedef struct cli {
     const char **argument;
     /* the options of every command */
     unsigned threads;
-    size_t max_memory;
     attn_precision precision;
     bool json, quiet;
 } cli;
@@ -53,12 +52,13 @@ attn_model_options cli_model_options(const cli *c);
 /* The model, with the common options; prints its notice. */
 attn_status cli_open_model(const cli *c, const char *path, attn_model **model, attn_error *err);
 
-/* The model and a session on it, with the common options; what is left of --max-mem after the model
- * bounds the session. */
+/* The model and a session on it, with the common options. */
 attn_status cli_open(const cli *c, const char *path, const attn_session_options *options,
                      attn_model **model, attn_session **session, attn_error *err);
 
-/* Memory for tools that goes with the process's own limits. */
+/* What --max-mem gives to all that the command opens and allocates. */
+attn_budget *cli_budget(void);
+/* The command's own memory, within it. */
 attn_memory *cli_memory(void);
 
 /* An input as the command line names it: NAME=VALUE, or VALUE for the only input. VALUE is a .npy

@@ -50,7 +50,7 @@ static int embed_texts(embed *k, attn_error *err)
     attn_embedder *embedder;
     const float *vectors;
     attn_model_options model = cli_model_options(&k->c);
-    attn_session_options session = {.threads = k->c.threads, .max_memory = k->c.max_memory};
+    attn_session_options session = {.threads = k->c.threads};
     if (attn_embedder_open(&embedder, k->c.argument[0], &model, &session, err))
         return cli_error(err);
     k->model = attn_model_name(attn_embedder_model(embedder));

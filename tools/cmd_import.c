@@ -173,7 +173,7 @@ static attn_status open_and_check(import *k, bool *differs, attn_error *err)
 {
     attn_model_options options = cli_model_options(&k->c);
     options.plain_import = k->plain;
-    attn_session_options run = {.threads = k->c.threads, .max_memory = k->c.max_memory};
+    attn_session_options run = {.threads = k->c.threads};
     attn_model *model;
     ATTN_TRY(attn_model_open(&model, k->c.argument[0], &options, err));
     attn_status status = attn_session_open(&k->session, model, &run, err);

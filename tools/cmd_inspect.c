@@ -36,7 +36,8 @@ int cmd_describe(int argc, char **argv)
     if (c.count != 1) return cli_usage(&c, "one model is needed, found %zu", c.count);
     /* Only the search: a description is also wanted when the weights do not fit it. */
     attn_model names = {.wants_text = true};
-    attn_memory_init(&names.memory, NULL, c.max_memory);
+    attn_memory_init(&names.memory, NULL, 0);
+    names.memory.budget = cli_budget();
     attn_arena_init(&names.arena, &names.memory);
     status = attn_find_description(&names, c.argument[0], &found, &err) ? cli_error(&err)
                                                                         : describe(&names, &found);
@@ -264,10 +265,8 @@ static int look(int argc, char **argv, const char *command, bool whole)
     attn_plan *plan = plan_once(model, &err);
     if (err.status || (!whole && check_photos(model, &err))) {
         status = cli_error(&err);
-    } else if (plan && c.max_memory && plan->arena_bytes > c.max_memory - model->memory.used) {
-        attn_fail(&err, ATTN_LIMIT,
-                  "%s: %zu bytes of the model and an arena of %zu exceed --max-mem %zu",
-                  c.argument[0], model->memory.used, plan->arena_bytes, c.max_memory);
+    } else if (plan && attn_budget_take(cli_budget(), ATTN_HELD_BY_SESSION, plan->arena_bytes,
+                                        "the arena of activations", &err)) {
         status = cli_error(&err);
     } else if (c.json) {
         status = cli_print_json(model_json(model, plan), EXIT_DONE);

@@ -130,7 +130,7 @@ int cmd_tokenize(int argc, char **argv)
     size_t wanted = file || ids ? 1 : 2;
     if (c.count != wanted || (ids && (pair || file)))
         return cli_usage(&c, "a model and one text, file or list of ids are needed");
-    const attn_tokenizer_options own = {.max_memory = c.max_memory};
+    const attn_tokenizer_options own = {.budget = cli_budget()};
     if (attn_tokenizer_open(&t, c.argument[0], &own, &err)) return cli_error(&err);
     if (wanted == 2) text[0] = (source){c.argument[1], NULL, strlen(c.argument[1])};
     if (pair) text[1] = (source){pair, NULL, strlen(pair)};

@@ -89,20 +89,25 @@ static attn_status fill_empty(generate *g, int32_t bos, attn_error *err)
 
 static attn_status open_text(generate *g, attn_error *err)
 {
-    const attn_tokenizer_options own = {.max_memory = g->cli->max_memory};
+    const attn_tokenizer_options own = {.budget = cli_budget()};
     const attn_text_stream_options stream = {
         .skip_special = true, .stops = g->stop.count, .stop = g->stop.item};
     ATTN_TRY(attn_tokenizer_open(&g->tokenizer, text_path(g), &own, err));
     ATTN_TRY(attn_text_stream_open(&g->stream, g->tokenizer, &stream, err));
     if (g->options.stops == 0) stop_at(g, attn_tokenizer_special(g->tokenizer, "eos"));
-    return encode_text(g, err);
+    ATTN_TRY(encode_text(g, err));
+    /* What decoding needs of the budget is taken now: a text that begins can end. */
+    char *none;
+    size_t length;
+    ATTN_TRY(attn_tokenizer_decode(g->tokenizer, NULL, 0, false, &none, &length, err));
+    attn_text_free(g->tokenizer, none);
+    return ATTN_OK;
 }
 
 attn_status generate_open(generate *g, attn_error *err)
 {
     attn_special_ids special;
     attn_generator_options *o = &g->options;
-    size_t limit = g->cli->max_memory, used = g->model->memory.used;
     ATTN_TRY(attn_model_special_ids(g->model, &special, err));
     for (size_t i = 0; i < special.stops; i++) stop_at(g, special.stop[i]);
     if (g->ids_text)
@@ -112,7 +117,6 @@ attn_status generate_open(generate *g, attn_error *err)
     ATTN_TRY(fill_empty(g, special.bos, err));
     o->stop = g->stop_id;
     o->threads = g->cli->threads;
-    if (limit) o->max_memory = limit > used ? limit - used : 1;
     return attn_generator_open(&g->generator, g->model, g->ids, g->count, o, err);
 }
 

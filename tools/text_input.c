@@ -6,7 +6,8 @@ attn_status text_input_set(attn_session *s, const char *model, const char *text,
                            text_input *in, attn_error *err)
 {
     *in = (text_input){0};
-    ATTN_TRY(attn_tokenizer_open(&in->tokenizer, model, NULL, err));
+    const attn_tokenizer_options shared = {.budget = cli_budget()};
+    ATTN_TRY(attn_tokenizer_open(&in->tokenizer, model, &shared, err));
     const attn_encode_options options = {.no_padding = true};
     ATTN_TRY(attn_tokenizer_encode(in->tokenizer, text, strlen(text), pair, pair ? strlen(pair) : 0,
                                    &options, &in->encoding, err));

@@ -75,7 +75,7 @@ attn_status text_model_open(text_model *m, const cli *c, const char *path, attn_
 {
     *m = (text_model){0};
     ATTN_TRY(cli_open(c, path, NULL, &m->model, &m->session, err));
-    attn_tokenizer_options options = {.max_memory = c->max_memory};
+    attn_tokenizer_options options = {.budget = cli_budget()};
     attn_status status = attn_tokenizer_open(&m->tokenizer, path, &options, err);
     if (status) {
         text_model_close(m);
@@ -140,7 +140,8 @@ void text_softmax(const text_model *m, const float *logits, float *y, size_t n)
 bool texts_model_sees(const char *path)
 {
     attn_model *model;
-    if (attn_model_describe(&model, path, NULL, NULL)) return false;
+    const attn_model_options options = {.budget = cli_budget()};
+    if (attn_model_describe(&model, path, &options, NULL)) return false;
     bool sees = false;
     for (size_t i = 0; i < model->graph.inputs; i++)
         sees = sees || model->graph.input[i].kind == ATTN_KIND_IMAGE;

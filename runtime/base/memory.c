@@ -40,6 +40,46 @@ void attn_memory_init(attn_memory *memory, const attn_allocator *allocator, size
         allocator ? *allocator : (attn_allocator){default_alloc, default_release, NULL};
 }
 
+/* err->text: what is asked for, what each has, the limit. */
+static attn_status refuse(const attn_budget *b, size_t size, const char *what, attn_error *err)
+{
+    static const char *const names[] = {
+#define NAME(code, text) text,
+        ATTN_HOLDER_LIST(NAME)
+#undef NAME
+    };
+    char list[256] = "";
+    size_t at = 0;
+    for (int i = 0; i < ATTN_HOLDERS; i++) {
+        size_t held = __atomic_load_n(&b->held[i], __ATOMIC_RELAXED);
+        if (held)
+            at += (size_t)snprintf(list + at, sizeof list - at, "%s %zu of %s",
+                                   at ? "," : " beside", held, names[i]);
+    }
+    return attn_fail(err, ATTN_LIMIT, "%s needs %zu bytes%s: more than the memory limit of %zu",
+                     what, size, list, b->limit);
+}
+
+attn_status attn_budget_take(attn_budget *b, attn_holder holder, size_t size, const char *what,
+                             attn_error *err)
+{
+    if (!b || !b->limit) return ATTN_OK;
+    size_t used = __atomic_load_n(&b->used, __ATOMIC_RELAXED);
+    do
+        if (used > b->limit || size > b->limit - used) return refuse(b, size, what, err);
+    while (!__atomic_compare_exchange_n(&b->used, &used, used + size, true, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED));
+    __atomic_fetch_add(&b->held[holder], size, __ATOMIC_RELAXED);
+    return ATTN_OK;
+}
+
+void attn_budget_give(attn_budget *b, attn_holder holder, size_t size)
+{
+    if (!b || !b->limit) return;
+    __atomic_fetch_sub(&b->held[holder], size, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&b->used, size, __ATOMIC_RELAXED);
+}
+
 attn_status attn_alloc(attn_memory *memory, size_t size, const char *what, void **out,
                        attn_error *err)
 {
@@ -51,8 +91,12 @@ attn_status attn_alloc(attn_memory *memory, size_t size, const char *what, void 
         return attn_fail(err, ATTN_LIMIT,
                          "%s needs %zu bytes, in all %zu: more than the memory limit of %zu", what,
                          size, used, memory->limit);
+    ATTN_TRY(attn_budget_take(memory->budget, memory->holder, size, what, err));
     void *p = memory->allocator.alloc(memory->allocator.user, size ? size : 1);
-    if (!p) return attn_fail(err, ATTN_NO_MEMORY, "out of memory: %s needs %zu bytes", what, size);
+    if (!p) {
+        attn_budget_give(memory->budget, memory->holder, size);
+        return attn_fail(err, ATTN_NO_MEMORY, "out of memory: %s needs %zu bytes", what, size);
+    }
     memory->used = used;
     *out = p;
     return ATTN_OK;
@@ -63,6 +107,7 @@ void attn_release(attn_memory *memory, void *p, size_t size)
     if (!p) return;
     memory->allocator.release(memory->allocator.user, p);
     memory->used -= size;
+    attn_budget_give(memory->budget, memory->holder, size);
 }
 
 struct attn_arena_block {
@@ -97,7 +142,7 @@ void *attn_arena_get(attn_arena *arena, size_t count, size_t size, attn_error *e
     if (!block || block->size - block->used < bytes) {
         size_t need = HEADER + bytes > BLOCK_SIZE ? HEADER + bytes : BLOCK_SIZE;
         void *fresh;
-        if (attn_alloc(arena->memory, need, "the model's description", &fresh, err)) return NULL;
+        if (attn_alloc(arena->memory, need, "a block of names", &fresh, err)) return NULL;
         block = fresh;
         *block = (struct attn_arena_block){arena->blocks, HEADER, need};
         arena->blocks = block;

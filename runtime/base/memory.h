@@ -9,15 +9,23 @@
 
 #include "runtime/base/status.h"
 
-/* An allocator with a budget. Not shared between threads. */
+/* An allocator with a limit of its own, and its part of a budget. Not shared between threads. */
 typedef struct attn_memory {
     attn_allocator allocator;
-    size_t limit; /* bytes; 0: none */
-    size_t used;  /* bytes now allocated */
+    size_t limit;        /* bytes; 0: none */
+    size_t used;         /* bytes now allocated */
+    attn_budget *budget; /* NULL: none is shared */
+    attn_holder holder;
 } attn_memory;
 
 /* allocator may be NULL (aligned malloc). */
 void attn_memory_init(attn_memory *memory, const attn_allocator *allocator, size_t limit);
+
+/* What `what` needs, from the budget (NULL: from none) and back. Any thread. Errors: ATTN_LIMIT,
+ * with what each holder has. */
+attn_status attn_budget_take(attn_budget *budget, attn_holder holder, size_t size, const char *what,
+                             attn_error *err);
+void attn_budget_give(attn_budget *budget, attn_holder holder, size_t size);
 
 /* 64-byte aligned, contents undefined; size 0 gives a valid pointer. what: for the message.
  * Errors: ATTN_NO_MEMORY; ATTN_LIMIT if the budget would be exceeded. */

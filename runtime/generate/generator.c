@@ -273,6 +273,8 @@ attn_status attn_generator_open(attn_generator **out, const attn_model *model,
     *out = NULL;
     if (!options) options = &greedy;
     attn_memory_init(&memory, &model->memory.allocator, options->max_memory);
+    memory.budget = model->memory.budget;
+    memory.holder = ATTN_HELD_BY_GENERATION;
     ATTN_TRY(attn_alloc(&memory, sizeof(attn_generator), "a generator", &fresh, err));
     attn_generator *g = fresh;
     *g = (attn_generator){.model = model, .memory = memory, .o = *options, .prompt = count};

@@ -84,7 +84,8 @@ static attn_status open_parts(attn_embedder *e, const char *folder,
     if (file) ATTN_TRY(attn_onnx_folder(file, &e->arena, &folder, err));
     ATTN_TRY(attn_modules_read(&e->modules, folder, &e->memory, &e->arena, err));
     attn_tokenizer_options text = {.allocator = options->allocator,
-                                   .max_memory = options->max_memory};
+                                   .max_memory = options->max_memory,
+                                   .budget = options->budget};
     ATTN_TRY(attn_model_open(&e->model, file ? file : e->modules.folder, options, err));
     ATTN_TRY(choose_output(e, err));
     ATTN_TRY(choose_pooling(e, err));
@@ -110,6 +111,8 @@ attn_status attn_embedder_open(attn_embedder **out, const char *folder,
     if (!err) err = &inner;
     *out = NULL;
     attn_memory_init(&memory, model->allocator, model->max_memory);
+    memory.budget = model->budget;
+    memory.holder = ATTN_HELD_BY_SESSION;
     ATTN_TRY(attn_alloc(&memory, sizeof(attn_embedder), "an embedder", &fresh, err));
     attn_embedder *e = fresh;
     *e = (attn_embedder){.memory = memory};

@@ -194,7 +194,7 @@ class Generate(Case):
     def test_memory(self):
         """A limit that lets it begin lets it end; the memory said is within it."""
         need = self.run_json("--prompt", "a", "--max-tokens", "30", "--threads", "1")["memory"]
-        for limit in [need // 2, need, need * 2, need + (1 << 20)]:
+        for limit in [need // 2, need, need * 2, need + (2 << 20)]:
             status, out, err = attn("generate", self.model, "--prompt", "a", "--max-tokens", "30", "--json",
                                     "--threads", "1", "--max-mem", str(limit))
             if status:
@@ -202,6 +202,42 @@ class Generate(Case):
             else:
                 self.assertLessEqual(json.loads(out)["memory"], limit)
         self.assertEqual(status, 0)
+
+    def border(self, *command):
+        """The least --max-mem that it runs with: one byte less is refused, by one line."""
+        low, high, last = 1, 1 << 26, ""
+        expected = self.good(*command)
+        while high - low > 1:
+            middle = (low + high) // 2
+            status, out, err = attn(*command, "--max-mem", str(middle))
+            if status:
+                self.assertEqual((status, out, len(err.splitlines())), (1, "", 1))
+                self.assertIn(f"more than the memory limit of {middle}", err)
+                low, last = middle, err
+            else:
+                self.assertEqual(out, expected)
+                high = middle
+        return high, last
+
+    def test_sum(self):
+        """One limit for all that a command holds: at its border the last part says what the others have."""
+        same = ("--threads", "1", "--quiet")
+        prompt = ("--prompt", "a" * 30, "--max-tokens", "60", *same)
+        sizes = {}
+        for name, command in {
+            "ids": ("generate", self.model, "--ids", ",".join(["97"] * 30), "--max-tokens", "60", *same),
+            "text": ("generate", self.model, *prompt), "beams": ("generate", self.model, *prompt, "--beams", "64"),
+            "tokenizer": ("tokenize", self.model, "a" * 30, "--quiet"),
+            "classify": ("classify", "models/sentiment", "--text", "Good.", *same),
+            "photo": ("classify", "models/cifar10_cct", "models/samples/cat.png", *same),
+        }.items():
+            with self.subTest(name):
+                sizes[name], refused = self.border(*command)
+                if name not in ("tokenizer", "ids"):
+                    self.assertRegex(refused, r"needs \d+ bytes beside \d+ of the model, \d+ of the ")
+        # The ids that a text has hold no tokenizer.
+        self.assertGreater(sizes["text"], sizes["ids"])
+        self.assertGreater(sizes["beams"], sizes["text"] + 60 * 64 * 4)
 
     def test_reader_goes_away(self):
         process = self.endless()

@@ -140,6 +140,52 @@ static void test_limit(void **state)
     assert_non_null(strstr(err.text, "huge"));
 }
 
+/* Two holders and one limit: to the byte, in any order; what no memory is found for goes back. */
+static void test_budget(void **state)
+{
+    (void)state;
+    attn_budget budget = {.limit = 100};
+    attn_memory model, session, poor;
+    attn_error err;
+    void *a, *b, *c;
+    attn_memory_init(&model, NULL, 0);
+    attn_memory_init(&session, NULL, 80);
+    model.budget = session.budget = &budget;
+    session.holder = ATTN_HELD_BY_SESSION;
+    assert_int_equal(attn_alloc(&model, 101, "weights", &a, &err), ATTN_LIMIT);
+    assert_string_equal(err.text, "weights needs 101 bytes: more than the memory limit of 100");
+    assert_int_equal(attn_alloc(&model, 60, "weights", &a, &err), ATTN_OK);
+    assert_int_equal(attn_alloc(&session, 81, "caches", &b, &err), ATTN_LIMIT);
+    assert_string_equal(err.text,
+                        "caches needs 81 bytes, in all 81: more than the memory limit of 80");
+    assert_int_equal(attn_alloc(&session, 30, "caches", &b, &err), ATTN_OK);
+    assert_int_equal(attn_alloc(&session, 11, "arena", &c, &err), ATTN_LIMIT);
+    assert_null(c);
+    assert_string_equal(err.text, "arena needs 11 bytes beside 60 of the model, 30 of the session: "
+                                  "more than the memory limit of 100");
+    assert_int_equal(session.used, 30);
+    assert_int_equal(attn_alloc(&session, 10, "arena", &c, &err), ATTN_OK);
+    assert_int_equal(budget.used, 100);
+    assert_int_equal(budget.held[ATTN_HELD_BY_SESSION], 40);
+    attn_release(&model, a, 60);
+    assert_int_equal(budget.used, 40);
+    assert_int_equal(budget.held[ATTN_HELD_BY_MODEL], 0);
+    assert_int_equal(attn_alloc(&model, SIZE_MAX, "huge", &a, &err), ATTN_LIMIT);
+    failing_begin(&poor, 1, false);
+    poor.budget = &budget;
+    poor.holder = ATTN_HELD_BY_TOKENIZER;
+    assert_int_equal(attn_alloc(&poor, 5, "words", &a, &err), ATTN_NO_MEMORY);
+    failing_end();
+    assert_int_equal(budget.used, 40);
+    assert_int_equal(budget.held[ATTN_HELD_BY_TOKENIZER], 0);
+    attn_release(&session, b, 30);
+    attn_release(&session, c, 10);
+    assert_int_equal(budget.used, 0);
+    budget.limit = 0;
+    assert_int_equal(attn_alloc(&model, 5, "words", &a, &err), ATTN_OK);
+    attn_release(&model, a, 5);
+}
+
 /* ---- the arena --------------------------------------------------------------------------- */
 
 static void test_arena(void **state)
@@ -242,15 +288,11 @@ static void test_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status_names),
-        cmocka_unit_test(test_dtypes),
-        cmocka_unit_test(test_error_text),
-        cmocka_unit_test(test_checked_sizes),
-        cmocka_unit_test(test_shape_text),
-        cmocka_unit_test(test_alignment),
-        cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_arena_without_memory),
+        cmocka_unit_test(test_status_names), cmocka_unit_test(test_dtypes),
+        cmocka_unit_test(test_error_text),   cmocka_unit_test(test_checked_sizes),
+        cmocka_unit_test(test_shape_text),   cmocka_unit_test(test_alignment),
+        cmocka_unit_test(test_limit),        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_arena),        cmocka_unit_test(test_arena_without_memory),
         cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

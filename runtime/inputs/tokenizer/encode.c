@@ -147,6 +147,8 @@ static attn_status write_encoding(const attn_tokenizer *t, const attn_parts *par
     for (size_t i = 0; i < parts->count; i++) count += parts->part[i].count;
     attn_memory memory;
     attn_memory_init(&memory, &t->memory.allocator, 0);
+    memory.budget = t->memory.budget;
+    memory.holder = ATTN_HELD_BY_TOKENIZER;
     ATTN_TRY(attn_alloc(&memory, count * EACH, "an encoding", &out->memory, err));
     out->count = count;
     out->bytes = count * EACH;
@@ -238,6 +240,9 @@ attn_status attn_tokenizer_encode(const attn_tokenizer *t, const char *text, siz
 
 void attn_encoding_free(const attn_tokenizer *t, attn_encoding *encoding)
 {
-    if (encoding->memory) t->memory.allocator.release(t->memory.allocator.user, encoding->memory);
+    if (encoding->memory) {
+        t->memory.allocator.release(t->memory.allocator.user, encoding->memory);
+        attn_budget_give(t->memory.budget, ATTN_HELD_BY_TOKENIZER, encoding->bytes);
+    }
     *encoding = (attn_encoding){0};
 }

@@ -179,11 +179,31 @@ static const struct {
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
+/* The most that the tree of a JSON file takes, its copy of the text included. */
+static attn_status measure_tree(const char *path, size_t *bytes, attn_error *err)
+{
+    enum { NODE = sizeof(cJSON) + 64 }; /* with its name and its text as blocks of their own */
+    attn_file file;
+    ATTN_TRY(attn_file_map(&file, path, err));
+    const char *text = file.data;
+    size_t nodes = 1;
+    for (size_t i = 0; i < file.size; i++)
+        nodes += text[i] == ',' || text[i] == '[' || text[i] == '{';
+    if (!attn_mul(nodes, NODE, bytes) || !attn_add(*bytes, file.size * 2, bytes)) *bytes = SIZE_MAX;
+    attn_file_unmap(&file);
+    return ATTN_OK;
+}
+
 static attn_status open_file(attn_tokenizer **out, const char *path, reader *read, const beside *b,
                              attn_arena *arena, const attn_tokenizer_options *options,
                              attn_error *err)
 {
     cJSON *json = NULL;
+    size_t tree = 0;
+    attn_budget *budget = arena->memory->budget;
+    if (budget && (read == read_json || read == read_vocab_json))
+        ATTN_TRY(measure_tree(path, &tree, err));
+    ATTN_TRY(attn_budget_take(budget, ATTN_HELD_BY_TOKENIZER, tree, path, err));
     attn_status status = read(path, b, arena, &json, err);
     if (!status && cJSON_IsObject(json)) {
         status = add_tokens(json, b->config, path, err);
@@ -192,6 +212,7 @@ static attn_status open_file(attn_tokenizer **out, const char *path, reader *rea
     }
     if (!status) status = attn_tokenizer_build(out, path, json, options, err);
     cJSON_Delete(json);
+    attn_budget_give(budget, ATTN_HELD_BY_TOKENIZER, tree);
     if (status) return status;
     attn_tokenizer_read_roles(*out, b->map);
     attn_tokenizer_read_roles(*out, b->config);
@@ -250,6 +271,8 @@ attn_status attn_tokenizer_open(attn_tokenizer **out, const char *path,
     beside b = {0};
     *out = NULL;
     attn_memory_init(&memory, options ? options->allocator : NULL, 0);
+    memory.budget = options ? options->budget : NULL;
+    memory.holder = ATTN_HELD_BY_TOKENIZER;
     attn_arena_init(&arena, &memory);
     attn_status status = ATTN_OK;
     if (attn_is_onnx(path)) status = attn_onnx_folder(path, &arena, &path, err);

@@ -86,6 +86,8 @@ attn_status attn_tokenizer_build(attn_tokenizer **out, const char *file, const c
     *out = NULL;
     attn_memory_init(&memory, options ? options->allocator : NULL,
                      options ? options->max_memory : 0);
+    memory.budget = options ? options->budget : NULL;
+    memory.holder = ATTN_HELD_BY_TOKENIZER;
     ATTN_TRY(attn_alloc(&memory, sizeof **out, "a tokenizer", &fresh, err));
     attn_tokenizer *t = memset(fresh, 0, sizeof *t);
     t->memory = memory;
@@ -123,7 +125,7 @@ static void free_work(const attn_tokenizer *t, attn_tokenizing *w)
     attn_ranges_free(&w->cutting.matches);
     attn_pieces_free(&w->pieces);
     if (t->algorithm->close_work) t->algorithm->close_work(&w->work);
-    memory.allocator.release(memory.allocator.user, w);
+    attn_release(&memory, w, sizeof *w);
 }
 
 attn_tokenizing *attn_tokenizing_take(const attn_tokenizer *t, attn_error *err)
@@ -136,13 +138,17 @@ attn_tokenizing *attn_tokenizing_take(const attn_tokenizer *t, attn_error *err)
     size_t limit = t->memory.limit;
     if (limit) limit = limit > t->memory.used ? limit - t->memory.used : 1;
     attn_memory_init(&memory, &t->memory.allocator, limit);
+    memory.budget = t->memory.budget;
+    memory.holder = ATTN_HELD_BY_TOKENIZER;
     if (attn_alloc(&memory, sizeof *w, "encoding a text", &fresh, err)) return NULL;
     w = memset(fresh, 0, sizeof *w);
-    w->memory = memory;
+    w->memory = w->decoding = memory;
+    w->decoding.used = 0;
+    w->decoding.budget = NULL;
     attn_memory *m = &w->memory;
     w->given.memory = w->raw.memory = w->raw.hits.memory = w->cut.memory = w->cut.hits.memory = m;
-    for (int i = 0; i < 2; i++)
-        w->normal[i].memory = w->cutting.spare[i].memory = w->words[i].memory = m;
+    for (int i = 0; i < 2; i++) w->normal[i].memory = w->cutting.spare[i].memory = m;
+    w->words[0].memory = w->words[1].memory = &w->decoding;
     w->cutting.spans.memory = w->cutting.next.memory = w->cutting.matches.memory = m;
     w->pieces.memory = w->work.memory = m;
     w->cutting.unicode = &t->unicode;
@@ -154,7 +160,8 @@ void attn_tokenizing_give(const attn_tokenizer *t, attn_tokenizing *w)
 {
     attn_tokenizer *shared = (attn_tokenizer *)(uintptr_t)t;
     attn_tokenizing *none = NULL;
-    if (w->memory.used > KEPT_BYTES || !atomic_compare_exchange_strong(&shared->spare, &none, w))
+    if (w->memory.used + w->decoding.used > KEPT_BYTES ||
+        !atomic_compare_exchange_strong(&shared->spare, &none, w))
         free_work(t, w);
 }
 

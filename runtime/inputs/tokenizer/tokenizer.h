@@ -17,6 +17,7 @@ extern const char *const attn_role_names[ATTN_ROLE_COUNT]; /* "bos", ... */
 /* What one encoding or decoding works with; kept for the next one. */
 typedef struct attn_tokenizing {
     attn_memory memory;
+    attn_memory decoding; /* of the words; in no budget: what began to come can come to its end */
     attn_matcher matcher;
     attn_string given;          /* the text repaired, if it was malformed */
     attn_string normal[2];      /* in normal form */
