@@ -1,6 +1,7 @@
 /* attn_run_gather: strided copies. */
 #include "layers/support.h"
 
+#include <stdint.h>
 #include <string.h>
 
 enum { TILE = 16 };
@@ -78,17 +79,48 @@ static void copy_row(const gather_job *job, size_t from, size_t to)
     for (size_t i = 0; i < n; i++, from += step) memcpy(y + i * 4, x + from * 4, 4);
 }
 
+typedef uint32_t quad __attribute__((vector_size(16)));
+
+/* 4 x 4 elements: row i of y is column i of x. Steps in bytes. */
+static inline void turn_square(char *y, size_t step_y, const char *x, size_t step_x)
+{
+    quad a, b, c, d;
+    memcpy(&a, x, sizeof a);
+    memcpy(&b, x + step_x, sizeof b);
+    memcpy(&c, x + 2 * step_x, sizeof c);
+    memcpy(&d, x + 3 * step_x, sizeof d);
+    quad ab = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+         cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    quad ef = __builtin_shufflevector(a, b, 2, 6, 3, 7),
+         gh = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    a = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+    b = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+    c = __builtin_shufflevector(ef, gh, 0, 1, 4, 5);
+    d = __builtin_shufflevector(ef, gh, 2, 3, 6, 7);
+    memcpy(y, &a, sizeof a);
+    memcpy(y + step_y, &b, sizeof b);
+    memcpy(y + 2 * step_y, &c, sizeof c);
+    memcpy(y + 3 * step_y, &d, sizeof d);
+}
+
 /* Rows [row, end) of the dimension before the last, at most TILE. */
 static void copy_tiles(const gather_job *job, size_t from, size_t to, size_t row, size_t end)
 {
-    size_t n = job->dim[job->rank - 1].size, step = job->dim[job->rank - 1].x;
+    size_t n = job->dim[job->rank - 1].size, step = job->dim[job->rank - 1].x * 4;
     size_t row_step = job->dim[job->rank - 2].y * 4, rows = end - row;
     const char *x = job->x + (from + row) * 4;
     char *y = job->y + to * 4 + row * row_step;
-    step *= 4;
     for (size_t j = 0; j < n; j += TILE, x += TILE * step, y += TILE * 4) {
-        size_t columns = n - j < TILE ? n - j : TILE;
-        for (size_t i = 0; i < rows; i++)
+        size_t columns = n - j < TILE ? n - j : TILE, i = 0;
+        for (; i + 4 <= rows; i += 4) {
+            size_t k = 0;
+            for (; k + 4 <= columns; k += 4)
+                turn_square(y + i * row_step + k * 4, row_step, x + i * 4 + k * step, step);
+            for (size_t r = i; r < i + 4 && k < columns; r++)
+                for (size_t e = k; e < columns; e++)
+                    memcpy(y + r * row_step + e * 4, x + r * 4 + e * step, 4);
+        }
+        for (; i < rows; i++)
             for (size_t k = 0; k < columns; k++)
                 memcpy(y + i * row_step + k * 4, x + i * 4 + k * step, 4);
     }

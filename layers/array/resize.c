@@ -253,6 +253,12 @@ static void mix_row(const resize_pass *s, const float *x, float *y)
         for (size_t o = 0; o < s->a->out; o++) memcpy(&y[o], &x[s->index[o]], 4);
         return;
     }
+    if (taps == 2) {
+        for (size_t o = 0; o < s->a->out; o++)
+            y[o] = x[s->index[2 * o]] * s->weight[2 * o] +
+                   x[s->index[2 * o + 1]] * s->weight[2 * o + 1];
+        return;
+    }
     for (size_t o = 0; o < s->a->out; o++) {
         const size_t *index = s->index + o * taps;
         const float *w = s->weight + o * taps;

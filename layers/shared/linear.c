@@ -101,6 +101,14 @@ static attn_status infer_part(attn_infer *c, const linear_params *p, attn_shape 
     return ATTN_OK;
 }
 
+/* Bytes of a row of the scratch; 0: the rows are taken where they lie. */
+static size_t scratch_row(const attn_kernels *kernels, const linear_params *p, size_t rows)
+{
+    size_t bytes = kernels->row_bytes(p->weight.type, p->in);
+    size_t step = attn_spread_rows(rows, p->in);
+    return bytes ? bytes : step != p->in ? step * sizeof(float) : 0;
+}
+
 static attn_status linear_infer(attn_infer *c, const void *params)
 {
     const linear_params *p = params;
@@ -120,11 +128,10 @@ static attn_status linear_infer(attn_infer *c, const void *params)
                 return attn_infer_fail(c, "what is added has %zu at dimension %d, not %zu",
                                        c->in[1].dim[i], i, c->out[0].dim[i]);
     }
-    size_t bytes = c->kernels->row_bytes(p->weight.type, p->in), rows;
-    if (bytes) {
-        if (!attn_mul(c->batch, attn_span(&c->in[0], 0, c->in[0].rank - 1), &rows)) rows = SIZE_MAX;
-        ATTN_TRY(attn_add_scratch(c, rows, bytes, &c->scratch));
-    }
+    size_t bytes, rows;
+    if (!attn_mul(c->batch, attn_span(&c->in[0], 0, c->in[0].rank - 1), &rows)) rows = SIZE_MAX;
+    bytes = scratch_row(c->kernels, p, rows);
+    if (bytes) ATTN_TRY(attn_add_scratch(c, rows, bytes, &c->scratch));
     if (!shared) return ATTN_OK;
     return attn_add_scratch(c, BLOCK_ROWS * c->kernels->panel, sizeof(float), &c->worker_scratch);
 }
@@ -136,7 +143,8 @@ typedef struct linear_job {
     const linear_params *p;
     size_t items, rows; /* one "item" where the rows of all go through once */
     attn_grid grid;     /* of one item; its panels are those of all parts, one after the other */
-    size_t row_bytes;   /* of a row in the scratch, as the panels take it; 0: they take floats */
+    size_t row_bytes;   /* of scratch_row */
+    bool floats;        /* the rows of the scratch are copies */
     size_t convert_tasks, convert_rows;
 } linear_job;
 
@@ -154,12 +162,13 @@ static void product(const linear_tile *t, size_t first, size_t m, size_t from, s
 {
     const linear_params *p = t->p;
     const attn_run_context *c = t->j->c;
+    const char *rows = (char *)c->scratch + (t->item * t->j->rows + first) * t->j->row_bytes;
     attn_gemm g = {.m = m,
                    .n = to - from,
                    .k = p->in,
                    .x = attn_item(&c->in[0], t->item) + first * p->in,
                    .ldx = p->in,
-                   .rows = (char *)c->scratch + (t->item * t->j->rows + first) * t->j->row_bytes,
+                   .rows = rows,
                    .type = p->weight.type,
                    .w = attn_panel(c->kernels, &p->weight, from),
                    .y = y,
@@ -167,6 +176,10 @@ static void product(const linear_tile *t, size_t first, size_t m, size_t from, s
                    .scale = 1,
                    .column_bias = p->bias.source ? p->bias.data + from : NULL,
                    .unary = p->unary};
+    if (t->j->row_bytes && t->j->floats) {
+        g.x = (const void *)rows;
+        g.ldx = t->j->row_bytes / sizeof(float);
+    }
     if (p->residual) {
         g.residual = attn_item(&c->in[1], t->item) + first * p->out + from;
         g.ldr = p->out;
@@ -251,10 +264,14 @@ static void convert_task(void *arg, size_t task, size_t worker)
     size_t item = task / j->convert_tasks, row = task % j->convert_tasks * j->convert_rows;
     size_t end = row + j->convert_rows < j->rows ? row + j->convert_rows : j->rows;
     (void)worker;
-    for (; row < end; row++)
-        j->c->kernels->quantize(j->p->weight.type,
-                                (char *)j->c->scratch + (item * j->rows + row) * j->row_bytes,
-                                attn_item(&j->c->in[0], item) + row * j->p->in, j->p->in);
+    for (; row < end; row++) {
+        void *to = (char *)j->c->scratch + (item * j->rows + row) * j->row_bytes;
+        const float *x = attn_item(&j->c->in[0], item) + row * j->p->in;
+        if (j->floats)
+            memcpy(to, x, j->p->in * sizeof *x);
+        else
+            j->c->kernels->quantize(j->p->weight.type, to, x, j->p->in);
+    }
 }
 
 static void linear_run(const attn_run_context *c, const void *params)
@@ -274,7 +291,8 @@ static void linear_run(const attn_run_context *c, const void *params)
         j.rows *= j.items;
         j.items = 1;
     }
-    j.row_bytes = c->kernels->row_bytes(p->weight.type, p->in);
+    j.row_bytes = scratch_row(c->kernels, p, c->batch * attn_rows(&c->in[0]));
+    j.floats = !c->kernels->row_bytes(p->weight.type, p->in);
     if (j.row_bytes) {
         j.convert_tasks = attn_split(j.rows, attn_grain(p->in), c->workers, &j.convert_rows);
         c->parallel(c->pool, j.items * j.convert_tasks, convert_task, &j);
