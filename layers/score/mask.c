@@ -9,6 +9,7 @@
 #include "layers/score/score.h"
 
 #include <math.h>
+#include <string.h>
 
 /* The keys [*first, *end) that query i may look at. */
 static void allowed_keys(const attn_score_params *p, const attn_score_size *z, size_t i,
@@ -72,10 +73,26 @@ static bool keeps_all(const attn_value *keep, size_t item, size_t at, size_t n)
     return all;
 }
 
+/* By bits, as no branch would be foreseen. */
+static inline void hide(float *score, bool keep)
+{
+    const float hidden = -INFINITY;
+    uint32_t bits, others, mask = (uint32_t)0 - keep;
+    memcpy(&bits, score, sizeof bits);
+    memcpy(&others, &hidden, sizeof others);
+    bits = (bits & mask) | (others & ~mask);
+    memcpy(score, &bits, sizeof bits);
+}
+
 static void keep_where(const attn_value *keep, size_t item, size_t at, float *row, size_t n)
 {
-    for (size_t j = 0; j < n; j++)
-        if (!keeps(keep, item, at + j)) row[j] = -INFINITY;
+    if (keep->shape.dtype == ATTN_I32) {
+        const int32_t *k = attn_item_i32(keep, item) + at;
+        for (size_t j = 0; j < n; j++) hide(&row[j], k[j] != 0);
+    } else {
+        const float *k = attn_item(keep, item) + at;
+        for (size_t j = 0; j < n; j++) hide(&row[j], k[j] != 0);
+    }
 }
 
 static void add_row(const attn_score_run *s, const attn_value *v, size_t item, size_t at,
