@@ -182,6 +182,12 @@ attn_status attn_read_weight(attn_reader *r, const char *key, const char *suffix
                              attn_param *param);
 attn_status attn_need_weight(attn_reader *r, const char *key, const char *suffix, int rank,
                              attn_param *param);
+/* The same for a weight that a layer takes in parts (attn_take_rows): *whole has its source and
+ * dimensions, and is not bound. */
+attn_status attn_read_whole(attn_reader *r, const char *key, int rank, attn_param *whole);
+/* Rows [first, first + count) of its last dimension's length k, as f32 panels of [k, count]. */
+attn_status attn_take_rows(attn_reader *r, const attn_param *whole, size_t first, size_t count,
+                           attn_param *param);
 /* A bias beside the weight that `key` names: "<name>.bias", rank 1. The attribute "bias" decides:
  * true or absent: it must exist; false: none (source NULL); a text: that tensor. */
 attn_status attn_read_bias(attn_reader *r, const char *key, attn_param *param);

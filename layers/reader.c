@@ -454,6 +454,34 @@ attn_status attn_read_weight(attn_reader *r, const char *key, const char *suffix
     return add_param(r, param);
 }
 
+attn_status attn_read_whole(attn_reader *r, const char *key, int rank, attn_param *whole)
+{
+    const attn_weight *w;
+    size_t count;
+    *whole = (attn_param){0};
+    if (!attn_has_key(r, key)) return ATTN_OK;
+    ATTN_TRY(find_weight(r, key, "", rank, &w));
+    if (!attn_product(w->dim, w->rank, &count) || count == 0)
+        return attn_reader_fail(r, "tensor \"%s\" has no elements", w->name);
+    *whole = (attn_param){.source = w, .rank = w->rank};
+    memcpy(whole->dim, w->dim, sizeof whole->dim);
+    return ATTN_OK;
+}
+
+attn_status attn_take_rows(attn_reader *r, const attn_param *whole, size_t first, size_t count,
+                           attn_param *param)
+{
+    size_t k = whole->dim[whole->rank - 1];
+    *param = (attn_param){.source = whole->source,
+                          .form = ATTN_PANELS,
+                          .rank = 2,
+                          .dim = {count, k},
+                          .first = first * k,
+                          .k = k,
+                          .n = count};
+    return add_param(r, param);
+}
+
 attn_status attn_need_weight(attn_reader *r, const char *key, const char *suffix, int rank,
                              attn_param *param)
 {

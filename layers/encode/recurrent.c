@@ -7,6 +7,7 @@
  *   x: [seq, batch, in], W: [D, G hidden, in], R: [D, G hidden, hidden], b: [D, 2 G hidden] (of W,
  *   then of R), states [D, batch, hidden], y: [seq, D, batch, hidden]; D directions, G gates. With
  *   "batch_first" x: [batch, seq, in], states [batch, D, hidden], y: [batch, seq, D, hidden].
+ * W and R are weights ("weight", "recurrent"), or values ("weight_from", "recurrent_from").
  * A gate is (sum over h R + its bias) + (sum over x W + its bias). The products of x are made for
  * all t at once; a task takes some rows of the batch in one direction through all t. */
 #include "layers/support.h"
@@ -25,9 +26,43 @@ typedef struct recurrent_params {
     bool batch_first, linear_before_reset, input_forget;
     float clip;           /* 0: none */
     attn_unary act[2][3]; /* f, g, h of each direction */
+    /* W and R where they are weights: of each direction, and R's rows that wait for a gate (late of
+     * sizes) apart. */
+    attn_param whole[2], w[2], r[2][2];
 } recurrent_params;
 
 static const size_t gate_counts[] = {[RNN] = 1, [GRU] = 3, [LSTM] = 4};
+
+/* The columns of R that wait for a gate. */
+static size_t late_rows(const recurrent_params *p, size_t gates)
+{
+    return p->kind == GRU && !p->linear_before_reset ? gates / 3 : 0;
+}
+
+/* "weight" and "recurrent": [D, G hidden, ...], bound once in panels. */
+static attn_status bind_weights(attn_reader *r, recurrent_params *p)
+{
+    static const char *const keys[] = {"weight", "recurrent"};
+    size_t dirs = p->direction == BOTH ? 2 : 1;
+    for (int i = W; i <= R; i++) {
+        attn_param *whole = &p->whole[i];
+        if (p->operand[i] >= 0) continue;
+        ATTN_TRY(attn_read_whole(r, keys[i], 3, whole));
+        if (!whole->source)
+            return attn_reader_fail(r, "the key \"%s\" is missing, or \"%s_from\"", keys[i],
+                                    keys[i]);
+        if (whole->dim[0] != dirs)
+            return attn_reader_fail(r, "\"%s\" has %zu directions, expected %zu",
+                                    whole->source->name, whole->dim[0], dirs);
+        size_t gates = whole->dim[1], late = i == R ? late_rows(p, gates) : 0;
+        for (size_t d = 0; d < dirs; d++) {
+            attn_param *early = i == W ? &p->w[d] : &p->r[d][0];
+            ATTN_TRY(attn_take_rows(r, whole, d * gates, gates - late, early));
+            if (late) ATTN_TRY(attn_take_rows(r, whole, (d + 1) * gates - late, late, &p->r[d][1]));
+        }
+    }
+    return ATTN_OK;
+}
 
 static attn_status parse(attn_reader *r, recurrent_params *p, int kind)
 {
@@ -43,8 +78,6 @@ static attn_status parse(attn_reader *r, recurrent_params *p, int kind)
     for (int i = 0; i < OPERANDS; i++) {
         p->operand[i] = -1;
         if (kind == LSTM || i < CELL) ATTN_TRY(attn_read_operand(r, keys[i], &p->operand[i]));
-        if (i < BIAS && p->operand[i] < 0)
-            return attn_reader_fail(r, "the key \"%s\" is missing", keys[i]);
     }
     ATTN_TRY(attn_read_word(r, "direction", directions, &p->direction));
     ATTN_TRY(attn_read_bool(r, "batch_first", &p->batch_first));
@@ -57,7 +90,7 @@ static attn_status parse(attn_reader *r, recurrent_params *p, int kind)
             if (i < (kind == RNN ? 1 : kind == GRU ? 2 : 3))
                 ATTN_TRY(attn_read_activation(r, acts[d][i], &p->act[d][i]));
         }
-    return ATTN_OK;
+    return bind_weights(r, p);
 }
 
 static attn_status lstm_parse(attn_reader *r, void *params)
@@ -77,27 +110,35 @@ static attn_status rnn_parse(attn_reader *r, void *params)
 
 typedef struct sizes {
     size_t seq, batch, in, hidden, dirs, gates; /* gates: G hidden */
-    size_t packed_w, packed_r, steps;           /* floats of one direction: panels; all x W */
+    size_t packed_w, packed_r, steps; /* floats of one direction: panels, 0 of weights; all x W */
     size_t late, packed_early; /* columns of R that wait for a gate (gru), packed behind the others,
                                 * which take so many floats */
 } sizes;
 
 static bool measure(const recurrent_params *p, const attn_kernels *kernels, const attn_shape *x,
-                    const attn_shape *r, sizes *s)
+                    const size_t *r, sizes *s)
 {
     size_t rows, late;
     s->seq = x->dim[p->batch_first ? 1 : 0];
     s->batch = x->dim[p->batch_first ? 0 : 1];
     s->in = x->dim[2];
-    s->hidden = r->dim[2];
+    s->hidden = r[2];
     s->dirs = p->direction == BOTH ? 2 : 1;
-    s->gates = r->dim[1];
-    s->late = p->kind == GRU && !p->linear_before_reset ? s->gates / 3 : 0;
-    return attn_packed_floats(kernels, s->in, s->gates, &s->packed_w) &&
-           attn_packed_floats(kernels, s->hidden, s->gates - s->late, &s->packed_early) &&
-           attn_packed_floats(kernels, s->hidden, s->late, &late) &&
-           attn_add(s->packed_early, late, &s->packed_r) && attn_mul(s->seq, s->batch, &rows) &&
-           attn_mul(rows, s->gates, &s->steps);
+    s->gates = r[1];
+    s->late = late_rows(p, s->gates);
+    bool fits = attn_packed_floats(kernels, s->in, s->gates, &s->packed_w) &&
+                attn_packed_floats(kernels, s->hidden, s->gates - s->late, &s->packed_early) &&
+                attn_packed_floats(kernels, s->hidden, s->late, &late) &&
+                attn_add(s->packed_early, late, &s->packed_r) &&
+                attn_mul(s->seq, s->batch, &rows) && attn_mul(rows, s->gates, &s->steps);
+    if (p->whole[W].source) s->packed_w = 0;
+    if (p->whole[R].source) s->packed_r = 0;
+    return fits;
+}
+
+static const size_t *recurrent_dims(const recurrent_params *p, const size_t *operand)
+{
+    return p->whole[R].source ? p->whole[R].dim : operand;
 }
 
 /* An operand of this shape; dimensions beyond the rank are not looked at. */
@@ -121,8 +162,9 @@ static attn_status recurrent_infer(attn_infer *c, const void *params)
     sizes s;
     size_t each, total;
     ATTN_TRY(attn_want_filled(c, 0, ATTN_F32, 3, 3));
-    ATTN_TRY(attn_want_filled(c, (size_t)p->operand[R], ATTN_F32, 3, 3));
-    if (!measure(p, c->kernels, &c->in[0], &c->in[p->operand[R]], &s))
+    if (!p->whole[R].source) ATTN_TRY(attn_want_filled(c, (size_t)p->operand[R], ATTN_F32, 3, 3));
+    if (!measure(p, c->kernels, &c->in[0],
+                 recurrent_dims(p, p->whole[R].source ? NULL : c->in[p->operand[R]].dim), &s))
         return attn_infer_fail(c, "the sizes are too large");
     if (s.gates % gate_counts[p->kind] || s.gates / gate_counts[p->kind] != s.hidden)
         return attn_infer_fail(c, "the recurrent weight has %zu rows of %zu, expected %zu", s.gates,
@@ -130,6 +172,10 @@ static attn_status recurrent_infer(attn_infer *c, const void *params)
     size_t batch = p->batch_first ? s.dirs : s.batch, dirs = p->batch_first ? s.batch : s.dirs;
     const int *o = p->operand;
     ATTN_TRY(want_shape(c, o[W], "the weight", ATTN_F32, 3, s.dirs, s.gates, s.in));
+    const size_t *w = p->whole[W].dim;
+    if (p->whole[W].source && (w[1] != s.gates || w[2] != s.in))
+        return attn_infer_fail(c, "the weight is [%zu, %zu, %zu], expected [%zu, %zu, %zu]", w[0],
+                               w[1], w[2], s.dirs, s.gates, s.in);
     ATTN_TRY(want_shape(c, o[R], "the recurrent weight", ATTN_F32, 3, s.dirs, s.gates, s.hidden));
     ATTN_TRY(want_shape(c, o[BIAS], "the bias", ATTN_F32, 2, s.dirs, 2 * s.gates, 0));
     ATTN_TRY(want_shape(c, o[LENGTHS], "the lengths' list", ATTN_I32, 1, s.batch, 0, 0));
@@ -187,16 +233,17 @@ static void prepare_task(void *arg, size_t task, size_t worker)
     size_t item = task / parts / s->dirs, n = j->panels * kernels->panel;
     (void)worker;
     if (n > s->gates - first) n = s->gates - first;
-    float *w = of_direction(j, item, d) + first * s->in;
-    const float *bias = operand(j, BIAS, item);
-    kernels->pack(ATTN_PANEL_F32, w, operand(j, W, item) + (d * s->gates + first) * s->in, s->in, n,
-                  1, s->in);
+    float *packed = of_direction(j, item, d) + first * s->in;
+    const float *bias = operand(j, BIAS, item), *w = operand(j, W, item);
+    if (w)
+        kernels->pack(ATTN_PANEL_F32, packed, w + (d * s->gates + first) * s->in, s->in, n, 1,
+                      s->in);
     attn_gemm g = {.m = s->seq * s->batch,
                    .n = n,
                    .k = s->in,
                    .x = attn_item(&j->c->in[0], item),
                    .ldx = s->in,
-                   .w = w,
+                   .w = w ? packed : attn_panel(kernels, &j->p->w[d], first),
                    .y = of_direction(j, item, d) + s->packed_w + s->packed_r + first,
                    .ldy = s->gates,
                    .scale = 1,
@@ -265,7 +312,8 @@ static void lstm_row(const job *j, const lstm_state *r)
 typedef struct chain {
     size_t item, d, first, rows; /* of the batch */
     float *gates, *h, *c, *extra;
-    const float *panels, *steps, *bias;
+    const float *early, *late; /* panels of R */
+    const float *steps, *bias;
 } chain;
 
 static void multiply(const job *j, const chain *t, const float *h, size_t from, size_t n, float *y)
@@ -276,7 +324,7 @@ static void multiply(const job *j, const chain *t, const float *h, size_t from, 
                    .k = s->hidden,
                    .x = h,
                    .ldx = s->hidden,
-                   .w = t->panels + (from ? s->packed_early : 0),
+                   .w = from ? t->late : t->early,
                    .y = y,
                    .ldy = s->gates,
                    .scale = 1,
@@ -390,8 +438,13 @@ static void chain_task(void *arg, size_t task, size_t worker)
     t.h = t.gates + t.rows * s->gates;
     t.c = t.h + t.rows * n;
     t.extra = t.c + t.rows * n;
-    t.panels = of_direction(j, t.item, t.d) + s->packed_w;
-    t.steps = t.panels + s->packed_r;
+    t.early = of_direction(j, t.item, t.d) + s->packed_w;
+    t.steps = t.early + s->packed_r;
+    t.late = t.early + s->packed_early;
+    if (j->p->whole[R].source) {
+        t.early = j->p->r[t.d][0].panels;
+        t.late = j->p->r[t.d][1].panels;
+    }
     t.bias = operand(j, BIAS, t.item);
     if (t.bias) t.bias += (2 * t.d + 1) * s->gates;
     const float *state = operand(j, STATE, t.item), *cell = operand(j, CELL, t.item);
@@ -410,10 +463,12 @@ static void chain_task(void *arg, size_t task, size_t worker)
 static void recurrent_run(const attn_run_context *c, const void *params)
 {
     job j = {.c = c, .p = params};
-    measure(j.p, c->kernels, &c->in[0].shape, &c->in[j.p->operand[R]].shape, &j.s);
+    bool bound = j.p->whole[R].source;
+    measure(j.p, c->kernels, &c->in[0].shape,
+            recurrent_dims(j.p, bound ? NULL : c->in[j.p->operand[R]].shape.dim), &j.s);
     size_t panels = (j.s.gates + c->kernels->panel - 1) / c->kernels->panel;
     size_t parts = attn_split(panels, 1, c->workers, &j.panels), all = c->batch * j.s.dirs;
-    c->parallel(c->pool, all, pack_task, &j);
+    if (!bound) c->parallel(c->pool, all, pack_task, &j);
     c->parallel(c->pool, all * parts, prepare_task, &j);
     j.parts = attn_split(j.s.batch, 1, c->workers / all ? c->workers / all : 1, &j.rows);
     c->parallel(c->pool, all * j.parts, chain_task, &j);

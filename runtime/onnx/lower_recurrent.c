@@ -42,9 +42,13 @@ static attn_status lower_recurrent(attn_lower *l, const attn_ir_node *node)
     for (size_t i = 0; i < (lstm ? 3 : 2); i++)
         if (i == 0 || attn_ir_out(node, i) || (i == 1 && attn_ir_out(node, 2)))
             attn_lower_out(l, layer, attn_ir_out(node, i));
-    for (size_t i = 1; i < sizeof keys / sizeof *keys; i++)
-        if (attn_ir_in(node, i))
-            attn_lower_word(l, layer, keys[i], attn_lower_value(l, node->in[i]));
+    for (size_t i = 1; i < sizeof keys / sizeof *keys; i++) {
+        attn_ir_value *value = attn_ir_in(node, i);
+        if (value && value->constant && value->constant->count && i <= 2)
+            ATTN_TRY(attn_lower_weight(l, node, layer, i == 1 ? "weight" : "recurrent", value, ""));
+        else if (value)
+            attn_lower_word(l, layer, keys[i], attn_lower_value(l, value));
+    }
     attn_lower_word(l, layer, "direction", direction);
     if (attn_ir_int(node, "layout", 0)) attn_lower_flag(l, layer, "batch_first", true);
     float clip = attn_ir_float(node, "clip", 0);

@@ -33,7 +33,7 @@ bool attn_readable_names_weight(const cJSON *layer, const cJSON *item)
 {
     if (!cJSON_IsString(item) || attn_readable_reads(layer, item)) return false;
     return strcmp(item->string, "weight") == 0 || strcmp(item->string, "bias") == 0 ||
-           strcmp(item->string, "name") == 0;
+           strcmp(item->string, "recurrent") == 0 || strcmp(item->string, "name") == 0;
 }
 
 static void *get(attn_roller *r, size_t count, size_t size)

@@ -312,6 +312,8 @@ for kind, order in (("LSTM", (0, 3, 1, 2)), ("GRU", (1, 0, 2)), ("RNN", (0,))):
         outputs = {"y": y, "yh": last[0], "yc": last[1]} if kind == "LSTM" else {"y": y, "yh": last}
         keys |= {"direction": "bidirectional" if both else "forward"} | ({"linear_before_reset": True} if kind == "GRU" else {})
         case(kind.lower(), inputs, outputs, **keys)
+        bound = {k: v for k, v in keys.items() if k not in ("weight_from", "recurrent_from")} | {"weight": "w", "recurrent": "r"}
+        case(kind.lower(), {k: v for k, v in inputs.items() if k not in "wr"}, outputs, weights={"w": w, "r": r}, **bound)
         inputs = {k: v.swapaxes(0, 1) if k in "xhc" else v for k, v in inputs.items()}
         outputs = {"y": y.permute(2, 0, 1, 3)} | {k: v.transpose(0, 1) for k, v in outputs.items() if k != "y"}
         case(kind.lower(), inputs, outputs, batch_first=True, **keys)
@@ -326,8 +328,22 @@ for kind, order in (("LSTM", (0, 3, 1, 2)), ("GRU", (1, 0, 2)), ("RNN", (0,))):
                     y[:n, i, 0], end[:, i] = found.flip(0)[:, 0], (last[0] if kind == "LSTM" else last)[:, 0]
             case(kind.lower(), {"x": x, "w": w, "r": r, "b": b, "h": h, "n": lengths} | ({"c": c} if kind == "LSTM" else {}),
                  {"y": y.transpose(1, 2), "yh": end}, lengths_from="n", **(keys | {"direction": "reverse"}))
+own = np.random.default_rng(77)
+for seq, batch, width, hidden in ((4, 3, 5, 7), (6, 1, 9, 40)):  # Cho et al.'s own reset, which torch has not
+    x, w, r, b = (own.standard_normal(s).astype(np.float32) for s in ((seq, batch, width), (1, 3 * hidden, width), (1, 3 * hidden, hidden), (1, 6 * hidden)))
+    h, y = np.zeros((batch, hidden)), []
+    for step in x.astype(np.float64):
+        a, c = step @ w[0].T + b[0, :3 * hidden], b[0, 3 * hidden:]
+        z, reset = (1 / (1 + np.exp(-(a[:, i:i + hidden] + h @ r[0, i:i + hidden].T + c[i:i + hidden]))) for i in (0, hidden))
+        new = np.tanh(a[:, 2 * hidden:] + (reset * h) @ r[0, 2 * hidden:].T + c[2 * hidden:])
+        h = (1 - z) * new + z * h
+        y.append(h)
+    outputs = {"y": np.stack(y)[:, None], "yh": h[None]}
+    case("gru", {"x": x, "w": w, "r": r, "b": b}, outputs, weight_from="w", recurrent_from="r", bias_from="b")
+    case("gru", {"x": x, "b": b}, outputs, weights={"w": w, "r": r}, weight="w", recurrent="r", bias_from="b")
 RNN = {"layer": "rnn", "weight_from": "w", "recurrent_from": "r"}
-refuse({"layer": "rnn", "weight_from": "w"}, {"x": [3, 2, 4], "w": [1, 5, 4]}, '"recurrent_from" is missing')
+refuse({"layer": "rnn", "weight_from": "w"}, {"x": [3, 2, 4], "w": [1, 5, 4]}, 'the key "recurrent" is missing, or "recurrent_from"')
+refuse({"layer": "rnn", "weight": "w", "recurrent": "none"}, {"x": [3, 2, 4]}, 'key "weight": ')
 refuse(RNN, {"x": [3, 2, 4], "w": [1, 5, 3], "r": [1, 5, 5]}, "the weight is [1, 5, 3], expected [1, 5, 4]")
 refuse({**RNN, "layer": "lstm"}, {"x": [3, 2, 4], "w": [1, 5, 4], "r": [1, 5, 5]}, "has 5 rows of 5, expected 20")
 refuse({**RNN, "direction": "bidirectional"}, {"x": [3, 2, 4], "w": [1, 5, 4], "r": [1, 5, 5]}, "the weight is [1, 5, 4], expected [2, 5, 4]")
