@@ -55,7 +55,8 @@ static bool lay_out(attn_attention_layout *l, const attn_kernels *kernels,
                   &normalize) ||
         !attn_round_bytes(normalize, &normalize))
         return false;
-    if (!keeps_weights && (!attn_mul(l->blocks.rows, z->k_len, &l->scores) ||
+    /* Rows may lie further apart than they are long: attn_spread_rows. */
+    if (!keeps_weights && (!attn_mul(l->blocks.rows, z->k_len + 16, &l->scores) ||
                            !attn_mul(l->scores, sizeof(float), &l->scores) ||
                            !attn_round_bytes(l->scores, &l->scores)))
         return false;
@@ -130,9 +131,14 @@ static void run_block(const attn_attention_job *job, attn_row_block block, const
     if (c->outputs > 1)
         w = attn_item(&c->out[1], block.item) + (block.head * z->q_len + block.row) * z->k_len;
     if (attn_may_narrow(job)) attn_score_narrow(&job->score, &block);
+    block.ld = c->outputs > 1 ? z->k_len : attn_spread_rows(block.rows, block.keys);
     attn_score_block(&job->score, &block, keys, w, own);
-    attn_normalize_rows(c->kernels, &job->p->normalize, w, w, block.rows, block.keys, own);
-    attn_select_sparsify(c->kernels, &job->p->select, w, block.rows, block.keys, own);
+    size_t rows = block.ld == block.keys ? block.rows : 1; /* at a time */
+    for (size_t i = 0; i < block.rows; i += rows) {
+        float *at = w + i * block.ld;
+        attn_normalize_rows(c->kernels, &job->p->normalize, at, at, rows, block.keys, own);
+        attn_select_sparsify(c->kernels, &job->p->select, at, rows, block.keys, own);
+    }
     attn_select_block(&job->select, &block, values, w, own);
 }
 

@@ -67,6 +67,7 @@ static attn_row_block get_block(const step_job *j, size_t item)
 {
     attn_row_block block = {.item = item, .rows = 1, .keys = j->a->score.size.k_len};
     if (attn_may_narrow(j->a)) attn_score_narrow(&j->a->score, &block);
+    block.ld = block.keys;
     return block;
 }
 

@@ -29,7 +29,8 @@ attn_row_block attn_get_row_block(const attn_row_blocks *b, size_t task)
     attn_row_block block = {.item = head / b->heads,
                             .head = head % b->heads,
                             .row = attn_part(b->q_len, b->per_head, part),
-                            .keys = b->k_len};
+                            .keys = b->k_len,
+                            .ld = b->k_len};
     block.rows = attn_part(b->q_len, b->per_head, part + 1) - block.row;
     return block;
 }

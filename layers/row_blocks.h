@@ -18,6 +18,7 @@ typedef struct attn_row_blocks {
 typedef struct attn_row_block {
     size_t item, head, row, rows;
     size_t first, keys; /* keys [first, first + keys) */
+    size_t ld;          /* floats from row to row of the scores */
 } attn_row_block;
 
 /* A block's scores [rows, k_len] should stay in the second-level cache, and every worker should

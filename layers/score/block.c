@@ -130,7 +130,7 @@ static void by_product(const attn_score_run *s, const attn_row_block *block, con
                    .w = (const char *)keys +
                         block->first / kernels->panel * kernels->panel_bytes(s->type, z->k_dim),
                    .y = scores,
-                   .ldy = block->keys,
+                   .ldy = block->ld,
                    .scale = s->scale};
     if (s->p->kind == ATTN_SCORE_BILINEAR) {
         project(s, block, q, ldq, scratch);
@@ -143,7 +143,7 @@ static void by_product(const attn_score_run *s, const attn_row_block *block, con
     if (s->p->kind != ATTN_SCORE_COSINE) return;
     const float *norms = (const float *)(const void *)((const char *)keys + packed_bytes(s));
     for (size_t i = 0; i < block->rows; i++) {
-        float *row = scores + i * block->keys;
+        float *row = scores + i * block->ld;
         float inverse = inverse_norm(s, q + i * ldq, z->q_dim);
         kernels->binary(ATTN_BIN_MUL, row, row, 1, norms + block->first, 1, block->keys);
         kernels->binary(ATTN_BIN_MUL, row, row, 1, &inverse, 0, block->keys);
@@ -161,7 +161,7 @@ static void by_pair(const attn_score_run *s, const attn_row_block *block, const 
                      block->first * ldk;
     for (size_t i = 0; i < block->rows; i++) {
         const float *x = q + i * ldq;
-        float *row = scores + i * n;
+        float *row = scores + i * block->ld;
         if (s->p->kind == ATTN_SCORE_GAUSSIAN) {
             for (size_t j = 0; j < n; j++)
                 row[j] = s->kernels->squared_distance(x, k + j * ldk, dim);

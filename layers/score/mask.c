@@ -144,12 +144,13 @@ void attn_score_mask(const attn_score_run *s, const attn_row_block *block, float
 {
     const attn_score_size *z = &s->size;
     size_t n = block->keys, begin = block->first, stop = begin + n;
-    if (s->p->softcap != 0) cap(s, scores, block->rows * n);
+    for (size_t r = 0; s->p->softcap != 0 && r < block->rows; r++)
+        cap(s, scores + r * block->ld, n);
     bool padded = s->padding && !keeps_all(s->padding, block->item, begin, n);
     if (!padded && !s->mask && !s->bias && !s->p->alibi && !s->p->causal && !s->p->window) return;
     float slope = s->p->alibi ? attn_alibi_slope(block->head, z->heads) : 0;
     for (size_t r = 0; r < block->rows; r++) {
-        float *row = scores + r * n;
+        float *row = scores + r * block->ld;
         size_t i = block->row + r, first, end;
         if (s->p->alibi)
             add_distances(slope, (long)(i + z->k_len) - (long)z->q_len - (long)begin, row, n);

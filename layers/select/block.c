@@ -70,7 +70,7 @@ static void mix_kept(const attn_select_run *s, const attn_row_block *block, cons
     const attn_select_size *z = &s->size;
     size_t head = block->head / (z->heads / z->kv_heads), ldv = z->kv_heads * z->v_dim;
     const float *v = attn_item(s->v, block->item) + head * z->v_dim + block->first * ldv;
-    for (size_t i = 0; i < block->rows; i++, w += block->keys, y += z->heads * z->v_dim) {
+    for (size_t i = 0; i < block->rows; i++, w += block->ld, y += z->heads * z->v_dim) {
         memset(y, 0, z->v_dim * sizeof *y);
         for (size_t j = 0; j < block->keys; j++)
             if (w[j] != 0) s->kernels->fma(y, w + j, 0, v + j * ldv, 1, y, 1, z->v_dim);
@@ -90,8 +90,7 @@ void attn_select_block(const attn_select_run *s, const attn_row_block *block, co
     }
     size_t row_bytes = kernels->row_bytes(s->type, block->keys);
     for (size_t i = 0; row_bytes && i < block->rows; i++)
-        kernels->quantize(s->type, (char *)scratch + i * row_bytes, w + i * block->keys,
-                          block->keys);
+        kernels->quantize(s->type, (char *)scratch + i * row_bytes, w + i * block->ld, block->keys);
     /* The block's keys are some of the rows of every panel, or all. */
     bool whole = kernels->panel_bytes(s->type, block->keys) == s->panel_stride;
     size_t panel = whole ? z->v_dim : kernels->panel;
@@ -101,7 +100,7 @@ void attn_select_block(const attn_select_run *s, const attn_row_block *block, co
                        .n = z->v_dim - j < panel ? z->v_dim - j : panel,
                        .k = block->keys,
                        .x = w,
-                       .ldx = block->keys,
+                       .ldx = block->ld,
                        .rows = scratch,
                        .type = s->type,
                        .w = (const char *)values + j / kernels->panel * s->panel_stride + skipped,
