@@ -59,11 +59,21 @@ typedef struct attn_encoding {
     size_t bytes;
 } attn_encoding;
 
+/* What truncation cuts: of a pair the longer one first, as transformers' "longest_first". */
+typedef enum attn_cut_texts {
+    ATTN_CUT_AS_FILE, /* as tokenizer.json says; if it says nothing, the longest first */
+    ATTN_CUT_LONGEST_FIRST,
+    ATTN_CUT_ONLY_FIRST,
+    ATTN_CUT_ONLY_SECOND,
+} attn_cut_texts;
+
 typedef struct attn_encode_options {
     bool no_special;    /* leave the post-processor's tokens out */
     bool no_truncation; /* leave out what tokenizer.json says of truncation, */
     bool no_padding;    /* and of padding */
     size_t max_length;  /* truncate to so many tokens, special ones included; 0: as the file says */
+    size_t stride;      /* tokens that windows share; 0: as the file says */
+    attn_cut_texts cut;
 } attn_encode_options;
 
 /* pair may be NULL: one text. options may be NULL. Linear in the length of the text. */
@@ -72,6 +82,18 @@ ATTN_API attn_status attn_tokenizer_encode(const attn_tokenizer *tokenizer, cons
                                            const attn_encode_options *options, attn_encoding *out,
                                            attn_error *err);
 ATTN_API void attn_encoding_free(const attn_tokenizer *tokenizer, attn_encoding *encoding);
+
+/* The same with what truncation cuts off, as windows: *windows[0] is what attn_tokenizer_encode
+ * gives, then come those that the `tokenizers` library calls overflowing, in its order, never
+ * padded. Of a pair of which both are cut, each window of the one meets each of the other. Errors:
+ * a stride that is not less than what a window takes of its text. */
+ATTN_API attn_status attn_tokenizer_windows(const attn_tokenizer *tokenizer, const char *text,
+                                            size_t length, const char *pair, size_t pair_length,
+                                            const attn_encode_options *options,
+                                            attn_encoding **windows, size_t *count,
+                                            attn_error *err);
+ATTN_API void attn_windows_free(const attn_tokenizer *tokenizer, attn_encoding *windows,
+                                size_t count);
 
 /* The text of ids, as the decoder of the file makes it. *text is terminated, of *length bytes, and
  * freed by attn_text_free. Ids outside the vocabulary are left out, as the reference does. */

@@ -64,20 +64,32 @@ static cJSON *encoding_json(const attn_tokenizer *t, const attn_encoding *e)
 }
 
 static int encode(const cli *c, const attn_tokenizer *t, const source *text, bool pair,
-                  bool no_special, attn_error *err)
+                  bool windows, const attn_encode_options *options, attn_error *err)
 {
-    attn_encoding e;
-    attn_encode_options options = {.no_special = no_special};
-    if (attn_tokenizer_encode(t, text[0].text, text[0].length, pair ? text[1].text : NULL,
-                              text[1].length, &options, &e, err))
-        return cli_error(err);
-    int status = EXIT_DONE;
-    if (c->json)
-        status = cli_print_json(encoding_json(t, &e), EXIT_DONE);
+    attn_encoding one, *e = &one;
+    size_t count = 1;
+    attn_status failed =
+        windows
+            ? attn_tokenizer_windows(t, text[0].text, text[0].length, pair ? text[1].text : NULL,
+                                     text[1].length, options, &e, &count, err)
+            : attn_tokenizer_encode(t, text[0].text, text[0].length, pair ? text[1].text : NULL,
+                                    text[1].length, options, e, err);
+    if (failed) return cli_error(err);
+    cJSON *root = c->json && windows ? cJSON_CreateObject() : NULL;
+    cJSON *list = root ? cJSON_AddArrayToObject(root, "windows") : NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (list)
+            cJSON_AddItemToArray(list, encoding_json(t, &e[i]));
+        else if (c->json)
+            root = encoding_json(t, e);
+        else
+            print_encoding(t, &e[i], text);
+    }
+    if (windows)
+        attn_windows_free(t, e, count);
     else
-        print_encoding(t, &e, text);
-    attn_encoding_free(t, &e);
-    return status;
+        attn_encoding_free(t, e);
+    return root ? cli_print_json(root, EXIT_DONE) : EXIT_DONE;
 }
 
 /* ---- decoding ----------------------------------------------------------------------------- */
@@ -112,15 +124,20 @@ int cmd_tokenize(int argc, char **argv)
     cli c = {.command = "tokenize",
              .usage =
                  "MODEL (TEXT | --file FILE) [--pair TEXT] [--no-special]\n"
+                 "                     [--max-length TOKENS] [--windows [--stride TOKENS]]\n"
                  "       attn tokenize MODEL --decode IDS [--no-special]\n"
                  "MODEL is a folder with tokenizer.json or vocab.txt, or such a file; FILE may "
                  "be - for\nstandard input; IDS are such as 101,7592,102"};
     const char *pair = NULL, *file = NULL, *ids = NULL;
-    bool no_special = false;
+    bool windows = false;
+    attn_encode_options how = {0};
     const cli_option options[] = {{"--pair", CLI_TEXT, &pair, 0, 0},
                                   {"--file", CLI_TEXT, &file, 0, 0},
                                   {"--decode", CLI_TEXT, &ids, 0, 0},
-                                  {"--no-special", CLI_FLAG, &no_special, 0, 0},
+                                  {"--no-special", CLI_FLAG, &how.no_special, 0, 0},
+                                  {"--max-length", CLI_NUMBER, &how.max_length, 1, SIZE_MAX},
+                                  {"--stride", CLI_NUMBER, &how.stride, 0, SIZE_MAX},
+                                  {"--windows", CLI_FLAG, &windows, 0, 0},
                                   {0}};
     int status;
     attn_error err = {0};
@@ -137,11 +154,11 @@ int cmd_tokenize(int argc, char **argv)
     bool unread = file && cli_read_file(file, &text[0].owned, &text[0].length, &err);
     if (file) text[0].text = text[0].owned;
     if (ids)
-        status = decode(&c, t, ids, no_special, &err);
+        status = decode(&c, t, ids, how.no_special, &err);
     else if (unread)
         status = cli_error(&err);
     else
-        status = encode(&c, t, text, pair != NULL, no_special, &err);
+        status = encode(&c, t, text, pair != NULL, windows, &how, &err);
     free(text[0].owned);
     attn_tokenizer_close(t);
     return status;

@@ -110,52 +110,81 @@ class Classify(Case):
             self.assertIn(words, caught.exception.error)
 
 
-def best_spans(start: np.ndarray, end: np.ndarray, longest: int = 15) -> dict[tuple[int, int], float]:
-    """Probabilities of all spans of a window's context."""
-    p, q = (np.exp(x - x.max()) / np.exp(x - x.max()).sum() for x in (start, end))
-    return {(i, j): p[i] * q[j] for i in range(len(p)) for j in range(i, min(len(p), i + longest))}
+def best_spans(start: np.ndarray, end: np.ndarray, usable: np.ndarray, count: int, longest: int) -> list:
+    """The likeliest (score, first, last) of a window, by transformers' select_starts_ends and decode_spans: the
+    softmax is over the context and the tokens that begin a text, and these are then no answer."""
+    def softmax(logits: np.ndarray) -> np.ndarray:
+        e = np.exp(np.where(usable, logits, -10000) - np.where(usable, logits, -10000).max())
+        return e / e.sum()
+
+    p, q = softmax(start), softmax(end)
+    p[0] = q[0] = 0
+    spans = [(p[i] * q[j], i, j) for i in range(len(p)) for j in range(i, min(len(p), i + longest))]
+    return [s for s in sorted(spans, key=lambda s: -s[0])[:count] if s[0] > 0 and usable[s[1]] and usable[s[2]]]
 
 
 class Answer(Case):
-    def reference(self, model: torch.nn.Module, tokenizer: object, question: str, context: str) -> dict:
-        """Windows as the tokenizer makes them; the best probability of each part of the context."""
-        roberta = model.config.model_type == "roberta"  # its positions begin after the padding's
-        limit, found = 62 if roberta else 64, {}
+    def reference(self, model: torch.nn.Module, tokenizer: object, question: str, context: str, top: int,
+                  length: int, stride: int, longest: int) -> list[dict]:
+        """What the pipeline "question-answering" of transformers 4 gives (5 has none): windows by the tokenizer, each
+        answer made of whole words, the scores of answers with the same text added up."""
         windows = tokenizer(
-            question, context, truncation="only_second", max_length=limit, stride=min(limit // 2, 128),
+            question, context, truncation="only_second", max_length=length, stride=stride,
             return_overflowing_tokens=True, return_offsets_mapping=True)
-        whole, ranges = tokenizer(context, add_special_tokens=False, return_offsets_mapping=True), {}
-        for word, (first, end) in zip(whole.word_ids(), whole["offset_mapping"]):
-            ranges[word] = ranges.get(word, (first,))[0], end
-        for i in range(len(windows["input_ids"])):
+        answers: list[dict] = []
+        for w, ids in enumerate(windows["input_ids"]):
             names = [name for name in ("input_ids", "token_type_ids", "attention_mask") if name in windows]
             with torch.inference_mode():
-                output = model(**{name: torch.tensor([windows[name][i]]) for name in names})
-            tokens = [t for t, s in enumerate(windows.sequence_ids(i)) if s == 1]
-            words = windows.word_ids(i)
-            start, end = (x[0].double().numpy()[tokens] for x in (output.start_logits, output.end_logits))
-            for (a, b), p in best_spans(start, end).items():
-                # Whole words, also where a window cuts one.
-                place = ranges[words[tokens[a]]][0], ranges[words[tokens[b]]][1]
-                found[place] = max(found.get(place, 0), p)
-        return found
+                output = model(**{name: torch.tensor([windows[name][w]]) for name in names})
+            start, end = (x[0].double().numpy() for x in (output.start_logits, output.end_logits))
+            sequence = windows.sequence_ids(w)
+            usable = np.array([s == 1 or i == tokenizer.cls_token_id for s, i in zip(sequence, ids, strict=True)])
+            for score, i, j in best_spans(start, end, usable, 2 * top + 10, longest):
+                first = windows.word_to_chars(w, windows.token_to_word(w, i), 1).start
+                last = windows.word_to_chars(w, windows.token_to_word(w, j), 1).end
+                text = context[first:last]
+                same = [a for a in answers if a["answer"].lower() == text.lower()]
+                if same:
+                    same[0]["score"] += score
+                else:
+                    answers.append({"answer": text, "score": score, "start": first, "end": last})
+        return sorted(answers, key=lambda a: -a["score"])[:top]
 
     def test_answers(self) -> None:
         long = " ".join(SENTENCES[i] for i in (1, 2, 6, 10, 3, 0))
+        twice = " ".join([long, "BERLIN!", long, SENTENCES[7], SENTENCES[13], "É é", long])
         for kind in KINDS:
             folder = self.folder / kind
             model, tokenizer = write_folder(folder, f"{kind}ForQuestionAnswering", max_position_embeddings=64)
-            for question, context in (("Who?", SENTENCES[1]), ("Where does he live?", long), ("x", "emoji 😀 x")):
-                found = self.reference(model, tokenizer, question, context)
-                best = sorted(found.values(), reverse=True)
-                ours = json.loads(attn(
-                    "answer", folder, "--question", question, "--context", context, "--top", "3", "--json"))["answers"]
-                for answer, score in zip(ours, best):
-                    self.assertAlmostEqual(answer["score"], score, delta=1e-5)
-                    self.assertAlmostEqual(answer["score"], found[answer["start"], answer["end"]], delta=1e-5)
-                    self.assertEqual(answer["answer"], context[answer["start"] : answer["end"]])
-        with self.assertRaisesRegex(AttnError, "too many"):
-            attn("answer", folder, "--question", long, "--context", "x")
+            limit = 62 if kind == "Roberta" else 64  # its positions begin after the padding's
+            for question, context, options in (
+                ("Who?", SENTENCES[1], {}), ("Where does he live?", long, {}), ("x", "emoji 😀 x", {}),
+                ("Who?", twice, {}), ("Who?", twice, {"--max-length": 40, "--stride": 25}),
+                ("Who?", twice, {"--stride": 1, "--longest": 3}), ("Who is it?", twice, {"--max-length": 30}),
+            ):
+                with self.subTest(kind=kind, question=question, **options):
+                    length = options.get("--max-length", limit)
+                    want = self.reference(
+                        model, tokenizer, question, context, 5, length, options.get("--stride", length // 2),
+                        options.get("--longest", 15))
+                    ours = json.loads(attn(
+                        "answer", folder, "--question", question, "--context", context, "--top", "5", "--json",
+                        *[str(x) for pair in options.items() for x in pair]))["answers"]
+                    self.assertEqual(len(ours), len(want))
+                    for answer, entry in zip(ours, want):
+                        self.assertAlmostEqual(answer["score"], entry["score"], delta=1e-5)
+                    names = [a["answer"] for a in ours]
+                    # Equal scores may stand in either order.
+                    gaps = np.diff([a["score"] for a in want])
+                    if len(gaps) == 0 or np.abs(gaps).min() > 1e-6:
+                        self.assertEqual(names, [a["answer"] for a in want])
+                        self.assertEqual([(a["start"], a["end"]) for a in ours], [(a["start"], a["end"]) for a in want])
+                    for answer in ours:
+                        self.assertEqual(answer["answer"], context[answer["start"] : answer["end"]])
+        for question, options, words in ((long, (), "would have to go of the second text"),
+                                         ("Who?", ("--stride", "62"), "the stride of 62 must be less")):
+            with self.assertRaisesRegex(AttnError, words):
+                attn("answer", folder, "--question", question, "--context", twice, *options)
 
 
 class Fill(Case):

@@ -21,7 +21,7 @@ class _Encoding(Structure):
 
 class _Options(Structure):
     _fields_ = [("no_special", c_bool), ("no_truncation", c_bool), ("no_padding", c_bool),
-                ("max_length", c_size_t)]
+                ("max_length", c_size_t), ("stride", c_size_t), ("cut", c_int)]
 
 
 _WHOLE = _Options(no_truncation=True, no_padding=True)
@@ -38,13 +38,24 @@ def _library():
             ("special", c_int32, [c_void_p, c_char_p]),
             ("encode", c_int, [c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(_Options),
                                POINTER(_Encoding), POINTER(_Error)]),
+            ("windows", c_int, [c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(_Options),
+                                POINTER(POINTER(_Encoding)), POINTER(c_size_t), POINTER(_Error)]),
             ("decode", c_int, [c_void_p, POINTER(c_int32), c_size_t, c_bool, POINTER(c_void_p),
                                POINTER(c_size_t), POINTER(_Error)])):
         function = getattr(library, "attn_tokenizer_" + name)
         function.restype, function.argtypes = result, arguments
     library.attn_encoding_free.argtypes = [c_void_p, POINTER(_Encoding)]
+    library.attn_windows_free.argtypes = [c_void_p, POINTER(_Encoding), c_size_t]
     library.attn_text_free.argtypes = [c_void_p, c_void_p]
     return library
+
+
+def _lists(e):
+    n = e.count
+    result = {name: getattr(e, name)[:n] for name in ("ids", "type_ids", "attention", "special",
+                                                      "sequence", "word")}
+    result["offsets"] = [tuple(place) for place in e.offset[:n]]
+    return result
 
 
 class Tokenizer:
@@ -71,11 +82,18 @@ class Tokenizer:
         self._try(self.library.attn_tokenizer_encode(
             self.handle, text, len(text), pair, len(pair or b""), byref(_Options(**options)),
             byref(e), byref(self.error)))
-        n = e.count
-        result = {name: getattr(e, name)[:n] for name in ("ids", "type_ids", "attention", "special",
-                                                          "sequence", "word")}
-        result["offsets"] = [tuple(place) for place in e.offset[:n]]
+        result = _lists(e)
         self.library.attn_encoding_free(self.handle, byref(e))
+        return result
+
+    def windows(self, text, pair=None, **options):
+        """A list of what encode gives."""
+        e, count = POINTER(_Encoding)(), c_size_t()
+        self._try(self.library.attn_tokenizer_windows(
+            self.handle, text, len(text), pair, len(pair or b""), byref(_Options(**options)),
+            byref(e), byref(count), byref(self.error)))
+        result = [_lists(e[i]) for i in range(count.value)]
+        self.library.attn_windows_free(self.handle, e, count)
         return result
 
     def time(self, text):

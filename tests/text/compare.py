@@ -25,7 +25,11 @@ def expected(reference, line, pair=None, special=True):
     """What attn's encode should give: the library's encoding with offsets in bytes."""
     e = reference.encode(hard.text(line), None if pair is None else hard.text(pair),
                          add_special_tokens=special)
-    places = byte_places(line), byte_places(pair or b"")
+    return described(e, (byte_places(line), byte_places(pair or b"")))
+
+
+def described(e, places):
+    """An encoding of the library as attn gives it."""
     sequence = [-1 if s is None else s for s in e.sequence_ids]
     offsets = []
     for (first, end), s in zip(e.offsets, sequence):

@@ -71,6 +71,53 @@ class Lines(unittest.TestCase):
                 with self.subTest(name):
                     self.check(os.path.join(folder, name), 500, 7)
 
+    def test_windows(self):
+        """What truncation cuts off, beside the library's overflowing encodings."""
+        parts, total = golden_parts(), 0
+        trained = {name: os.path.join(GOLDEN, "tokenizers", name + ".json") for name in ("gpt2", "llama", "xlmr")}
+        files = {name: text for name, text in parts.items() if name in ("bert", "bert_processing", "roberta", "sequence")}
+        for name, path in trained.items():
+            with open(path, encoding="utf-8") as file:
+                files[name] = file.read()
+        self.assertGreater(len(files), 4)
+        for number, (name, text) in enumerate(files.items()):
+            reference = tokenizers.Tokenizer.from_str(text)
+            reference.no_padding()
+            for length, stride, cut, left in (
+                (12, 0, 1, False), (9, 3, 1, False), (9, 2, 1, True), (14, 4, 2, False), (20, 7, 3, False),
+                (20, 5, 3, True), (7, 1, 2, True),
+            ):
+                strategy = ("longest_first", "only_first", "only_second")[cut - 1]
+                reference.enable_truncation(length, stride=stride, strategy=strategy,
+                                            direction="left" if left else "right")
+                with self.subTest(name, length=length, stride=stride, strategy=strategy, left=left), \
+                        tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+                    file.write(reference.to_str() if left else text)
+                    file.flush()
+                    tokenizer, before = Tokenizer(file.name), None
+                    options = {} if left else {"max_length": length, "stride": stride, "cut": cut}
+                    for line in hard.lines(40, number):
+                        # Of pairs without a post-processor the library forgets whose the later windows are.
+                        for pair in (None, before) if name != "sequence" else (None,):
+                            total += self.check_windows(tokenizer, reference, line, pair, options)
+                        before = b" ".join(line.split(b" ")[:3])[:30]
+        self.assertGreater(total, 2000)
+
+    def check_windows(self, tokenizer, reference, line, pair, options):
+        """The number of windows; 0 where neither can."""
+        try:
+            e = reference.encode(hard.text(line), None if pair is None else hard.text(pair))
+        except BaseException as error:  # too short, or a stride too long: the latter panics
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
+            with self.assertRaises(Error):
+                tokenizer.windows(line, pair, **options)
+            return 0
+        places = compare.byte_places(line), compare.byte_places(pair or b"")
+        want = [compare.described(one, places) for one in [e, *e.overflowing]]
+        self.assertEqual(tokenizer.windows(line, pair, **options), want, (line, pair))
+        return len(want)
+
     def test_vocab_txt(self):
         try:
             from transformers import BertTokenizer
@@ -132,6 +179,12 @@ class Lines(unittest.TestCase):
             self.assertNotIn(b"[CLS]", run(folder, "hello", "--no-special").stdout)
             self.assertEqual(run(folder, "--decode", "1,5 6,2").stdout, b"[CLS] hello world [SEP]\n")
             self.assertEqual(run(folder, "--decode", "[1, 5, 6]", "--no-special").stdout, b"hello world\n")
+            windows = json.loads(run(folder, "hello hello world", "--windows", "--max-length", "4", "--stride", "1",
+                                     "--json").stdout)["windows"]
+            self.assertEqual([one["tokens"][1:-1] for one in windows], [["hello", "hello"], ["hello", "world"]])
+            self.assertEqual(run(folder, "hello hello world", "--windows", "--max-length", "4").stdout.count(b"[CLS]"), 2)
+            cut = json.loads(run(folder, "hello hello world", "--max-length", "4", "--json").stdout)
+            self.assertEqual(cut["tokens"], windows[0]["tokens"])
             for arguments, status in ((["x"], 2), ([folder, "--decode", "no"], 1), (["nowhere", "x"], 1)):
                 done = run(*arguments)
                 self.assertEqual(done.returncode, status, arguments)

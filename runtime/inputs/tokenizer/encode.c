@@ -138,6 +138,16 @@ static attn_status encode_text(encoding_text *e, const char *text, size_t length
 /* ---- the whole --------------------------------------------------------------------------------
  */
 
+/* What an encoding lies in counts in the tokenizer's budget, but not in its own limit. */
+static attn_memory encoding_memory(const attn_tokenizer *t)
+{
+    attn_memory memory;
+    attn_memory_init(&memory, &t->memory.allocator, 0);
+    memory.budget = t->memory.budget;
+    memory.holder = ATTN_HELD_BY_TOKENIZER;
+    return memory;
+}
+
 /* Everything lies in one block: the offsets first, which are the widest. */
 static attn_status write_encoding(const attn_tokenizer *t, const attn_parts *parts,
                                   attn_encoding *out, attn_error *err)
@@ -145,10 +155,7 @@ static attn_status write_encoding(const attn_tokenizer *t, const attn_parts *par
     enum { EACH = sizeof(size_t[2]) + 6 * sizeof(int32_t) };
     size_t count = 0, at = 0;
     for (size_t i = 0; i < parts->count; i++) count += parts->part[i].count;
-    attn_memory memory;
-    attn_memory_init(&memory, &t->memory.allocator, 0);
-    memory.budget = t->memory.budget;
-    memory.holder = ATTN_HELD_BY_TOKENIZER;
+    attn_memory memory = encoding_memory(t);
     ATTN_TRY(attn_alloc(&memory, count * EACH, "an encoding", &out->memory, err));
     out->count = count;
     out->bytes = count * EACH;
@@ -181,9 +188,7 @@ typedef struct inputs {
     size_t count;
 } inputs;
 
-static attn_status encode_all(const attn_tokenizer *t, attn_tokenizing *w, const inputs *in,
-                              const attn_encode_options *options, attn_parts *parts,
-                              attn_error *err)
+static attn_truncation truncation_of(const attn_tokenizer *t, const attn_encode_options *options)
 {
     attn_truncation truncation = t->truncation;
     if (options->no_truncation) truncation.set = false;
@@ -191,26 +196,51 @@ static attn_status encode_all(const attn_tokenizer *t, attn_tokenizing *w, const
         truncation.set = true;
         truncation.max_length = options->max_length;
     }
+    if (options->stride) truncation.stride = options->stride;
+    if (options->cut) truncation.strategy = (attn_truncate)(options->cut - ATTN_CUT_LONGEST_FIRST);
+    return truncation;
+}
+
+/* The tokens of each text; `most` of a text, after which no more are needed. */
+static attn_status encode_texts(const attn_tokenizer *t, attn_tokenizing *w, const inputs *in,
+                                size_t most, attn_parts *parts, attn_error *err)
+{
     for (size_t i = 0; i < in->count; i++) {
-        /* Of a single text the tokens beyond what truncation leaves are not looked for. */
-        bool limited = truncation.set && !truncation.left && in->count == 1 &&
-                       truncation.strategy != ATTN_ONLY_SECOND;
-        encoding_text e = {.tokenizer = t,
-                           .work = w,
-                           .part = &parts->part[i],
-                           .limit = limited ? truncation.max_length : SIZE_MAX,
-                           .err = err};
+        encoding_text e = {
+            .tokenizer = t, .work = w, .part = &parts->part[i], .limit = most, .err = err};
         ATTN_TRY(encode_text(&e, in->text[i], in->length[i]));
     }
-    bool special = !options->no_special;
-    size_t added = special ? attn_postprocessors_added(&t->postprocessors, in->count > 1) : 0;
-    ATTN_TRY(attn_truncate_parts(&truncation, parts, added, err));
+    return ATTN_OK;
+}
+
+static size_t added_tokens(const attn_tokenizer *t, const inputs *in,
+                           const attn_encode_options *options)
+{
+    return options->no_special ? 0 : attn_postprocessors_added(&t->postprocessors, in->count > 1);
+}
+
+static attn_status postprocess(const attn_tokenizer *t, const inputs *in, bool special,
+                               attn_parts *parts, attn_error *err)
+{
     const attn_token_texts texts = {
         &t->unicode,
         &t->vocabulary,
         {{in->text[0], in->length[0]}, {in->text[1], in->length[1]}},
     };
-    ATTN_TRY(attn_postprocess(&t->postprocessors, parts, special, &texts, err));
+    return attn_postprocess(&t->postprocessors, parts, special, &texts, err);
+}
+
+static attn_status encode_all(const attn_tokenizer *t, attn_tokenizing *w, const inputs *in,
+                              const attn_encode_options *options, attn_parts *parts,
+                              attn_error *err)
+{
+    attn_truncation truncation = truncation_of(t, options);
+    /* Of a single text the tokens beyond what truncation leaves are not looked for. */
+    bool limited = truncation.set && !truncation.left && in->count == 1 &&
+                   truncation.strategy != ATTN_ONLY_SECOND;
+    ATTN_TRY(encode_texts(t, w, in, limited ? truncation.max_length : SIZE_MAX, parts, err));
+    ATTN_TRY(attn_truncate_parts(&truncation, parts, added_tokens(t, in, options), err));
+    ATTN_TRY(postprocess(t, in, !options->no_special, parts, err));
     if (options->no_padding || !t->padding.set) return ATTN_OK;
     for (size_t i = 0; parts->count > 1 && i < parts->part[1].count; i++)
         ATTN_TRY(attn_part_add(&w->memory, &parts->part[0], parts->part[1].entry[i], err));
@@ -240,9 +270,139 @@ attn_status attn_tokenizer_encode(const attn_tokenizer *t, const char *text, siz
 
 void attn_encoding_free(const attn_tokenizer *t, attn_encoding *encoding)
 {
-    if (encoding->memory) {
-        t->memory.allocator.release(t->memory.allocator.user, encoding->memory);
-        attn_budget_give(t->memory.budget, ATTN_HELD_BY_TOKENIZER, encoding->bytes);
-    }
+    attn_memory memory = encoding_memory(t);
+    attn_release(&memory, encoding->memory, encoding->bytes);
     *encoding = (attn_encoding){0};
+}
+
+/* ---- windows ----------------------------------------------------------------------------------
+ */
+
+enum { MOST_WINDOWS = 1 << 20 };
+
+/* How the windows of one text lie: `size` tokens each, `step` apart, from the side that stays. */
+typedef struct slide {
+    size_t tokens, size, step, count;
+    bool left;
+} slide;
+
+static slide slide_of(const attn_truncation *t, size_t tokens, size_t size)
+{
+    slide s = {.tokens = tokens, .size = size, .count = 1, .left = t->left};
+    if (size == tokens) return s;
+    s.step = size ? size - t->stride : tokens;
+    /* A window without tokens, and the whole text as what is over. */
+    s.count = size ? 1 + (tokens - size + s.step - 1) / s.step : 2;
+    return s;
+}
+
+typedef struct window {
+    size_t first, end; /* tokens */
+} window;
+
+static window window_at(const slide *s, size_t k)
+{
+    if (!s->size && k) return (window){0, s->tokens};
+    size_t at = k * s->step;
+    if (!s->left) return (window){at, s->tokens - at < s->size ? s->tokens : at + s->size};
+    size_t end = s->tokens - at;
+    return (window){end < s->size ? 0 : end - s->size, end};
+}
+
+typedef struct windows {
+    const attn_tokenizer *tokenizer;
+    const inputs *in;
+    attn_parts parts; /* all tokens */
+    slide slide[2];
+    bool special;
+    attn_encoding *out; /* [total], of which `count` are done */
+    size_t count, total;
+} windows;
+
+/* Window number at[i] of each text. */
+static attn_status write_window(windows *w, size_t first, size_t second, attn_error *err)
+{
+    const size_t at[2] = {first, second};
+    attn_parts parts = {
+        .memory = w->parts.memory, .count = w->parts.count, .later = {first > 0, second > 0}};
+    attn_status status = ATTN_OK;
+    for (size_t i = 0; i < parts.count; i++) {
+        window range = window_at(&w->slide[i], at[i]);
+        for (size_t k = range.first; k < range.end && !status; k++)
+            status = attn_part_add(parts.memory, &parts.part[i], w->parts.part[i].entry[k], err);
+    }
+    if (!status) status = postprocess(w->tokenizer, w->in, w->special, &parts, err);
+    if (!status) status = write_encoding(w->tokenizer, &parts, &w->out[w->count], err);
+    w->count += !status;
+    for (int i = 0; i < 2; i++) attn_part_free(parts.memory, &parts.part[i]);
+    return status;
+}
+
+/* In the order of the reference: each further window of the first text with all of the second, then
+ * the first one with the second's others. */
+static attn_status write_windows(windows *w, attn_error *err)
+{
+    size_t most[2] = {w->slide[0].count, w->parts.count > 1 ? w->slide[1].count : 1}, total;
+    void *memory;
+    if (!attn_mul(most[0], most[1], &total) || total > MOST_WINDOWS)
+        return attn_fail(err, ATTN_LIMIT, "%zu x %zu windows are more than %d", most[0], most[1],
+                         MOST_WINDOWS);
+    attn_memory own = encoding_memory(w->tokenizer);
+    ATTN_TRY(attn_alloc(&own, total * sizeof *w->out, "the windows of a text", &memory, err));
+    w->out = memset(memory, 0, total * sizeof *w->out);
+    w->total = total;
+    ATTN_TRY(write_window(w, 0, 0, err));
+    for (size_t i = 1; i < most[0]; i++)
+        for (size_t j = 0; j < most[1]; j++) ATTN_TRY(write_window(w, i, j, err));
+    for (size_t j = 1; j < most[1]; j++) ATTN_TRY(write_window(w, 0, j, err));
+    return ATTN_OK;
+}
+
+static attn_status encode_windows(windows *w, attn_tokenizing *work,
+                                  const attn_encode_options *options, attn_error *err)
+{
+    const attn_tokenizer *t = w->tokenizer;
+    attn_truncation truncation = truncation_of(t, options), counted = truncation;
+    ATTN_TRY(encode_texts(t, work, w->in, SIZE_MAX, &w->parts, err));
+    attn_parts cut = w->parts; /* the counts alone */
+    counted.left = false;
+    ATTN_TRY(attn_truncate_parts(&counted, &cut, added_tokens(t, w->in, options), err));
+    for (size_t i = 0; i < cut.count; i++)
+        w->slide[i] = slide_of(&truncation, w->parts.part[i].count, cut.part[i].count);
+    return write_windows(w, err);
+}
+
+attn_status attn_tokenizer_windows(const attn_tokenizer *t, const char *text, size_t length,
+                                   const char *pair, size_t pair_length,
+                                   const attn_encode_options *options, attn_encoding **out,
+                                   size_t *count, attn_error *err)
+{
+    static const attn_encode_options defaults;
+    const inputs in = {{text ? text : "", pair}, {text ? length : 0, pair_length}, pair ? 2 : 1};
+    *out = NULL;
+    *count = 0;
+    attn_tokenizing *work = attn_tokenizing_take(t, err);
+    if (!work) return err ? err->status : ATTN_NO_MEMORY;
+    if (!options) options = &defaults;
+    windows w = {.tokenizer = t,
+                 .in = &in,
+                 .parts = {.memory = &work->memory, .count = in.count},
+                 .special = !options->no_special};
+    attn_status status = encode_windows(&w, work, options, err);
+    for (int i = 0; i < 2; i++) attn_part_free(&work->memory, &w.parts.part[i]);
+    attn_tokenizing_give(t, work);
+    if (status) {
+        attn_windows_free(t, w.out, w.total);
+        return status;
+    }
+    *out = w.out;
+    *count = w.count;
+    return ATTN_OK;
+}
+
+void attn_windows_free(const attn_tokenizer *t, attn_encoding *w, size_t count)
+{
+    attn_memory memory = encoding_memory(t);
+    for (size_t i = 0; w && i < count; i++) attn_encoding_free(t, &w[i]);
+    attn_release(&memory, w, count * sizeof *w);
 }

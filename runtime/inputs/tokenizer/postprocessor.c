@@ -155,7 +155,7 @@ static attn_status run_template(const attn_postprocessor *p, attn_parts *parts, 
         for (size_t k = 0; k < made.count; k++)
             if (made.entry[k].sequence == piece->sequence) made.entry[k].sequence = -1;
         attn_part *part = &parts->part[piece->sequence];
-        set_type(part, piece->type);
+        if (!parts->later[piece->sequence]) set_type(part, piece->type);
         set_sequence(part, piece->sequence);
         for (size_t k = 0; k < part->count && !status; k++)
             status = attn_part_add(parts->memory, &made, part->entry[k], err);

@@ -23,6 +23,7 @@ typedef struct attn_parts {
     attn_memory *memory;
     size_t count;
     attn_part part[2];
+    bool later[2]; /* not the first window: the reference's templates leave the types as they are */
 } attn_parts;
 enum { ATTN_POSTPROCESSORS_MAX = 16 };
 

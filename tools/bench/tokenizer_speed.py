@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Encoding by attn and by the `tokenizers` library, one thread, interleaved: ratios of their times.
 
-    ATTN=build/attn python tools/bench/tokenizers.py FILE... [--rounds N]
+    ATTN=build/attn python tools/bench/tokenizer_speed.py FILE... [--rounds N]
 
 FILE: a tokenizer.json. Three kinds of text: plain ASCII lines, lines of many scripts (those of
 tests/text/lines.py), one long text. The time of a call from Python is in both.
@@ -15,7 +15,6 @@ import time
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.remove(os.path.dirname(os.path.abspath(__file__)))  # this file is no package of that name
 sys.path.insert(0, os.path.join(ROOT, "tests/text"))
 
 import tokenizers  # noqa: E402
