@@ -174,9 +174,8 @@ static attn_status find_answers(answer *k, size_t length, attn_error *err)
 int cmd_answer(int argc, char **argv)
 {
     answer k = {.c = {.command = "answer",
-                      .usage =
-                          "MODEL --question Q --context TEXT|--file CONTEXT.txt [--top K] "
-                          "[--max-length TOKENS]\n       [--stride TOKENS] [--longest TOKENS]"},
+                      .usage = "MODEL --question Q --context TEXT|--file CONTEXT.txt [--top K] "
+                               "[--max-length N] [--stride N] [--longest N]"},
                 .top = 1,
                 .longest = LONGEST};
     const cli_option options[] = {{"--question", CLI_TEXT, &k.question, 0, 0},
