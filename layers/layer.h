@@ -275,6 +275,7 @@ typedef struct attn_run_context {
     attn_panel_type products; /* as in infer */
     const size_t *symbols;    /* as in infer */
     size_t past;              /* rows of the model's cache before this run: the position of row 0 */
+    size_t text;              /* rows that the whole text has, as far as is known; or 0 */
     size_t context;           /* as in infer */
     char *cache;              /* the node's parts of item 0, one after the other, 64-byte aligned */
     size_t cache_stride;      /* bytes from item to item */
@@ -350,6 +351,9 @@ typedef struct attn_layer {
     /* NULL but for layers without inputs whose one output exists already, as a weight does: where
      * its elements lie (4 bytes each, aligned for them). Such a node is no step of a run. */
     const void *(*constant)(const void *params);
+    /* NULL but for layers that take part in the cache and rotate texts of more rows than this, or
+     * than 0 none, otherwise: what was kept of a shorter text is then of no use. */
+    size_t (*turn)(const void *params);
 } attn_layer;
 
 /* NULL if there is no such layer. */

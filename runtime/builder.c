@@ -19,7 +19,8 @@ attn_status attn_builder_fail(attn_builder *b, const char *place, const char *fo
 
 /* ---- values of the JSON ------------------------------------------------------------------- */
 
-/* What lies deeper than in one list or object has a kind and no items: no layer takes it. */
+/* What lies deeper than in one list or object has a kind and no items, but for a list in an object
+ * (LongRoPE's factors): no layer takes it. */
 attn_status attn_builder_attr(attn_builder *b, const cJSON *json, int level, attn_attr *out,
                               attn_error *err)
 {
@@ -32,7 +33,7 @@ attn_status attn_builder_attr(attn_builder *b, const cJSON *json, int level, att
         *out = (attn_attr){.kind = ATTN_ATTR_TEXT, .text = json->valuestring};
     } else if (cJSON_IsObject(json) || cJSON_IsArray(json)) {
         out->kind = cJSON_IsObject(json) ? ATTN_ATTR_OBJECT : ATTN_ATTR_LIST;
-        if (level > 0) return ATTN_OK;
+        if (level > (cJSON_IsArray(json) ? 1 : 0)) return ATTN_OK;
         size_t count = (size_t)cJSON_GetArraySize(json), i = 0;
         if (count > MAX_LIST)
             return attn_fail(err, ATTN_BAD_MODEL, "%s of %zu entries, at most %d are read",

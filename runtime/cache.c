@@ -92,6 +92,7 @@ attn_status attn_rewind(attn_session *s, size_t past, attn_error *err)
         return attn_fail(err, ATTN_BAD_ARGUMENT, "%zu rows cannot stay, there are %zu", past,
                          s->cache.past);
     s->cache.past = past;
+    s->text = 0;
     return ATTN_OK;
 }
 

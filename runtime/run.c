@@ -68,6 +68,7 @@ static void run_step(attn_session *s, const attn_plan_step *step)
                           .products = s->plan->products,
                           .symbols = s->plan->symbol,
                           .past = s->cache.past,
+                          .text = s->text,
                           .context = s->plan->context,
                           .cache = s->cache.data ? s->cache.data + step->cache : NULL,
                           .cache_stride = s->cache.item_bytes,
@@ -89,6 +90,14 @@ attn_status attn_run(attn_session *s, attn_error *err)
         return attn_fail(err, ATTN_BAD_ARGUMENT, "attn_prepare is due: the plan is for row %zu",
                          s->plan->past);
     ATTN_TRY(attn_cache_check(&s->cache, s->plan, err));
+    size_t text = s->plan->context ? s->cache.past + s->plan->appended : 0;
+    if (s->text < text) s->text = text;
+    if (s->cache.past && s->turn && (s->text > s->turn) != s->past_turn)
+        return attn_fail(err, ATTN_LIMIT,
+                         "the text has now %zu rows, and model \"%s\" rotates the positions of "
+                         "texts beyond %zu otherwise: attn_reset, and run it from its beginning",
+                         s->text, s->model->name, s->turn);
+    s->past_turn = s->turn && s->text > s->turn;
     s->ran = false;
     ATTN_TRY(copy_inputs(s, err));
     copy_states(s, true);

@@ -4,6 +4,15 @@
 
 enum { MAX_PLANS = 8, MAX_THREADS = 256 };
 
+size_t attn_model_turn(const attn_model *model)
+{
+    const attn_graph *g = &model->graph;
+    size_t turn = 0;
+    for (size_t i = 0; i < g->nodes && !turn; i++)
+        if (g->node[i].layer->turn) turn = g->node[i].layer->turn(g->node[i].params);
+    return turn;
+}
+
 attn_status attn_session_open(attn_session **out, const attn_model *model,
                               const attn_session_options *options, attn_error *err)
 {
@@ -25,7 +34,8 @@ attn_status attn_session_open(attn_session **out, const attn_model *model,
     memory.holder = ATTN_HELD_BY_SESSION;
     ATTN_TRY(attn_alloc(&memory, sizeof(attn_session), "a session", &fresh, err));
     attn_session *s = fresh;
-    *s = (attn_session){.model = model, .memory = memory, .options = *options};
+    *s = (attn_session){
+        .model = model, .memory = memory, .options = *options, .turn = attn_model_turn(model)};
     attn_status status = attn_pool_open(&s->pool, threads, &s->memory, err);
     if (status) {
         attn_session_close(s);
@@ -69,7 +79,7 @@ size_t attn_session_memory(const attn_session *s)
 void attn_reset(attn_session *s)
 {
     if (s->state) memset(s->state, 0, s->state_bytes);
-    s->cache.past = 0;
+    s->cache.past = s->text = 0;
 }
 
 /* ---- inputs ------------------------------------------------------------------------------- */

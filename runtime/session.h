@@ -32,8 +32,14 @@ struct attn_session {
     size_t state_bytes;
     size_t state_batch, state_dim[ATTN_MAX_PORTS][ATTN_MAX_RANK]; /* what the state is for */
     attn_cache cache;
+    size_t text;    /* rows that the text of the caches is known to get, or 0 */
+    size_t turn;    /* texts of more rows are rotated otherwise (attn_layer.turn); 0: none are */
+    bool past_turn; /* what the caches keep is of such a text */
     attn_observer observer;
     void *observer_user;
 };
+
+/* The rows beyond which a layer of the model turns (attn_layer.turn); 0: none does. */
+size_t attn_model_turn(const attn_model *model);
 
 #endif

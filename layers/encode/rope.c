@@ -76,10 +76,17 @@ static void angles_run(const attn_run_context *c, const void *params)
 {
     const angles_params *p = params;
     double *frequency = c->scratch;
-    attn_rope_frequencies(&p->rope, frequency);
+    size_t rows = c->out[0].shape.dim[0] + p->offset + (p->past ? c->past : 0);
+    attn_rope_frequencies(&p->rope, p->past && c->text > rows ? c->text : rows, frequency);
     for (size_t i = 0; p->factors.data && i < p->rope.dims / 2; i++)
         frequency[i] /= (double)p->factors.data[i];
     attn_each_rows(c, params, c->out[0].shape.dim[0], attn_grain(p->rope.dims * 32), angles_task);
+}
+
+static size_t angles_turn(const void *params)
+{
+    const angles_params *p = params;
+    return p->past && p->rope.type == ATTN_ROPE_LONG ? (size_t)p->rope.length : 0;
 }
 
 const attn_layer attn_layer_rope_angles = {
@@ -89,6 +96,7 @@ const attn_layer attn_layer_rope_angles = {
     .parse = angles_parse,
     .infer = angles_infer,
     .run = angles_run,
+    .turn = angles_turn,
 };
 
 /* ---- rope -------------------------------------------------------------------------------- */

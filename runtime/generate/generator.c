@@ -70,10 +70,23 @@ static void move_window(attn_generator *g)
     attn_reset(g->session);
 }
 
+/* Where the text becomes one that the model rotates otherwise, it is run again. */
+static void turn(attn_generator *g)
+{
+    attn_session *s = g->session;
+    size_t length = g->length - g->first;
+    if (s->turn && s->cache.past && s->past_turn != (length > s->turn)) {
+        g->fed = g->first;
+        attn_reset(s);
+    }
+    s->text = length;
+}
+
 attn_status attn_generator_feed(attn_generator *g, attn_error *err)
 {
     size_t batch = g->o.beams > 1;
     move_window(g);
+    turn(g);
     if (!g->cached) {
         g->fed = g->length;
         return attn_generator_run(g, g->text + g->first, batch, g->length - g->first, err);
@@ -188,6 +201,13 @@ static attn_status plan_run(attn_generator *g, int32_t *ids, size_t batch, size_
     return attn_prepare(g->session, err);
 }
 
+/* Does the text that comes become one that the model rotates otherwise? */
+static bool turns(const attn_generator *g)
+{
+    size_t limit = attn_model_turn(g->model);
+    return limit && g->prompt <= limit && g->context > limit;
+}
+
 /* Takes the memory of every kind of run that will come. */
 static attn_status plan_runs(attn_generator *g, attn_error *err)
 {
@@ -196,7 +216,7 @@ static attn_status plan_runs(attn_generator *g, attn_error *err)
     if (g->o.window) longest = g->context;
     if (g->cached) {
         if (longest > g->o.block) longest = g->o.block;
-        if (!g->o.window && longest > g->prompt) longest = g->prompt;
+        if (!g->o.window && !turns(g) && longest > g->prompt) longest = g->prompt;
     }
     if (beams > 1) {
         ATTN_TRY(plan_run(g, g->rows, beams, g->cached ? 1 : longest, err));
@@ -241,6 +261,7 @@ static attn_status open_parts(attn_generator *g, const int32_t *prompt, attn_err
     ATTN_TRY(check_options(g, err));
     ATTN_TRY(choose_context(g, err));
     ATTN_TRY(check_prompt(g, prompt, err));
+    if (beams > 1 && turns(g)) g->cached = false; /* no beam is run again from its beginning */
     if (!attn_add(g->prompt, g->o.max_tokens, &g->room)) g->room = SIZE_MAX;
     ATTN_TRY(get(g, g->room, sizeof *g->text, "the text", &fresh, err));
     g->text = fresh;

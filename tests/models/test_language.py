@@ -30,9 +30,17 @@ BLOOM = dict(hidden_size=32, n_layer=2, n_head=4)
 MPT = dict(d_model=32, n_layers=2, n_heads=4)
 OPT = dict(hidden_size=32, ffn_dim=48, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=128,
            word_embed_proj_dim=32)
+PHI3 = dict(LLAMA, pad_token_id=0, bos_token_id=1, eos_token_id=2, original_max_position_embeddings=128)
 ROPE = dict(rope_theta=1000.0, factor=4.0)
 
 HEADS = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM"}
+
+
+def long_rope(count: int, **more: object) -> dict:
+    return dict(rope_type="longrope", rope_theta=1000.0, short_factor=[1 + 0.05 * i for i in range(count)],
+                long_factor=[1.5 + 0.7 * i for i in range(count)], **more)
+
+
 # The family, its small sizes, and what differs: each a model of its own.
 FAMILIES = {
     "Llama": (LLAMA, [
@@ -53,6 +61,10 @@ FAMILIES = {
         dict(use_sliding_window=True, sliding_window=5, max_window_layers=1, tie_word_embeddings=True),
     ]),
     "Qwen3": (LLAMA, [dict(head_dim=12), dict(head_dim=8, attention_bias=True, num_key_value_heads=1)]),
+    "Phi3": (PHI3, [
+        {}, dict(sliding_window=7, num_key_value_heads=4, tie_word_embeddings=True),
+        dict(num_key_value_heads=1, rope_parameters=dict(long_rope(3), partial_rotary_factor=0.75)),
+    ]),
     "Gemma": (GEMMA, [{}, dict(tie_word_embeddings=False, attention_bias=True)]),
     "Gemma2": (GEMMA, [
         dict(sliding_window=9, query_pre_attn_scalar=20, attn_logit_softcapping=1.5, final_logit_softcapping=2.0),
@@ -150,6 +162,34 @@ class Language(Case):
         for family in ("Gemma", "Gemma2", "Gemma3Text"):
             self.check(family)
 
+    def test_phi(self) -> None:
+        self.check("Phi3")
+
+    def test_longrope(self) -> None:
+        """Texts on both sides of the trained length, and one that grows beyond it: with a cache it is run again there, as
+        transformers does."""
+        for number, more in enumerate(({}, dict(factor=2.5), dict(attention_factor=1.25))):
+            with self.subTest(**more):
+                sizes = {**PHI3, "original_max_position_embeddings": 24, "rope_parameters": long_rope(4, **more)}
+                model = make("Phi3", sizes)
+                folder = self.write(model, f"longrope-{number}")
+                self.compare_model(folder, model, (1, 24, 25, 100))
+                for length in (5, 23, 24, 30):
+                    prompt = random_ids(length, 3)
+                    with torch.inference_mode():
+                        want = model.generate(torch.from_numpy(prompt[None]), max_new_tokens=40, do_sample=False,
+                                              eos_token_id=None)[0, length:].tolist()
+                    for options in ((), ("--no-cache",), ("--window",), ("--max-mem", "64M")):
+                        ours = json.loads(attn("generate", folder, "--ids", ",".join(map(str, prompt)), "--max-tokens", "40",
+                                               "--json", *options))
+                        self.assertEqual(ours["ids"], want, (length, options))
+                    beams = [json.loads(attn("generate", folder, "--ids", ",".join(map(str, prompt)), "--max-tokens", "30",
+                                             "--json", "--beams", "3", *options))["ids"] for options in ((), ("--no-cache",))]
+                    self.assertEqual(*beams)
+        # The caller of a session is told: blocks of three do not know what comes.
+        result = subprocess.run([str(DECODE), str(folder), "30", "1", "2", "3"], capture_output=True, text=True, timeout=120)
+        self.assertIn("rotates the positions of texts beyond 24 otherwise", result.stderr)
+
     def test_gpt(self) -> None:
         self.check("GPT2")
         self.check("GPTNeoX")
@@ -181,6 +221,10 @@ class Language(Case):
             old_rope(config, 500.0, None)
             del config["layer_types"]
 
+        def old_phi3(config: dict) -> None:
+            factors = {key: value for key, value in long_rope(4).items() if key.endswith("_factor")}
+            old_rope(config, 500.0, {"type": "su", **factors})
+
         def old_gemma3(config: dict) -> None:
             old_rope(config, 5000.0, {"rope_type": "linear", "factor": 8.0})
             config.update(rope_local_base_freq=100.0, sliding_window_pattern=2)
@@ -204,6 +248,7 @@ class Language(Case):
             ("Gemma2", dict(sliding_window=5), lambda config: config.pop("layer_types")),
             ("Gemma3Text", dict(sliding_window=5), old_gemma3), ("GPTNeoX", {}, old_neox),
             ("Bloom", {}, old_bloom),
+            ("Phi3", dict(original_max_position_embeddings=24), old_phi3),
         ):
             with self.subTest(family=family, edit=edit.__name__):
                 self.compare_model(*self.edited(family, sizes, edit), (9, 40))
@@ -249,12 +294,15 @@ class Language(Case):
 
     def test_refused(self) -> None:
         """What attn cannot run, it names."""
-        rope = {"rope_type": "longrope", "rope_theta": 10000.0}
+        rope = {"rope_type": "ntk", "rope_theta": 10000.0}
         for family, edit, words in (
-            ("Llama", dict(rope_parameters=rope), '"scaling": key "rope_type" is "longrope", expected one of: default'),
+            ("Llama", dict(rope_parameters=rope), '"scaling": key "rope_type" is "ntk", expected one of: default'),
             ("Llama", dict(rope_parameters=dict(rope, rope_type="default", mrope_section=[2, 2])), '"mrope_section"'),
             ("Llama", dict(rope_parameters=dict(rope, rope_type="yarn")), '"factor" is missing'),
-            ("Llama", dict(rope_scaling={"type": "su"}, rope_parameters=None), '"su"'),
+            ("Llama", dict(rope_scaling={"type": "ntk"}, rope_parameters=None), '"ntk"'),
+            ("Phi3", dict(rope_parameters=long_rope(3)), '"short_factor" has 3 numbers, expected 4'),
+            ("Phi3", dict(rope_parameters=dict(long_rope(4), long_factor=[1, 2, 0, 1])), 'number 2 of "long_factor" is 0'),
+            ("Phi3", dict(rope_parameters=dict(rope_type="longrope", long_factor=[1, 2, 3, 1])), '"short_factor" has 0 numbers'),
             ("Llama", dict(hidden_act="mish"), "mish"),
             ("Llama", dict(num_attention_heads=5), "heads"),
             ("Llama", dict(num_hidden_layers=3), "layers.2."),
