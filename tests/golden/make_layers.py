@@ -734,8 +734,8 @@ refuse("angles_odd", angles | {"fraction": 0.4}, [4, 8], "3 of \"head_dim\" 8 co
 refuse("angles_theta", angles | {"theta": 0.5}, [4, 8], "theta", "0.5", "[1, 1e+12]")
 refuse("angles_scaling_kind", angles | {"scaling": 8}, [4, 8], "\"scaling\" is 8, expected an object")
 for name, scaling, fragments in [
-        ("type", {"rope_type": "longrope"}, ("\"scaling\": key \"rope_type\" is \"longrope\"", "default, linear, dynamic")),
-        ("old_type", {"type": "su", "rope_type": "linear", "factor": 2}, ("key \"type\" is \"su\"",)),
+        ("type", {"rope_type": "ntk"}, ("\"scaling\": key \"rope_type\" is \"ntk\"", "default, linear, dynamic")),
+        ("old_type", {"type": "mrope", "rope_type": "linear", "factor": 2}, ("key \"type\" is \"mrope\"",)),
         ("key", {"type": "linear", "factor": 2, "mrope_section": [2, 2]},
          ("\"scaling\": the key \"mrope_section\" is not known here",)),
         ("default", {"rope_type": "default", "factor": 2}, ("the key \"factor\" is not known here",)),

@@ -223,7 +223,7 @@ class Language(Case):
 
         def old_phi3(config: dict) -> None:
             factors = {key: value for key, value in long_rope(4).items() if key.endswith("_factor")}
-            old_rope(config, 500.0, {"type": "su", **factors})
+            old_rope(config, 500.0, {"type": "longrope", **factors})
 
         def old_gemma3(config: dict) -> None:
             old_rope(config, 5000.0, {"rope_type": "linear", "factor": 8.0})
