@@ -77,6 +77,48 @@ class Embed(Case):
                 want.append(vector / np.linalg.norm(vector))
             self.compare(self.embed(folder, SENTENCES), np.stack(want))
 
+    def test_embedding_gemma(self) -> None:
+        """Gemma 3 that sees both ways, with the modules of its folder: mean, two Dense, Normalize."""
+        import transformers
+
+        from reference import perturb
+        from text_folders import train_tokenizer
+
+        folder = self.folder / "m"
+        tokenizer = train_tokenizer("wordpiece")
+        sizes = dict(vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4,
+                     num_key_value_heads=1, head_dim=8, max_position_embeddings=64, pad_token_id=0, query_pre_attn_scalar=8,
+                     use_bidirectional_attention=True, layer_types=["sliding_attention", "full_attention", "sliding_attention"])
+        for window in (6, 9, 40):
+            model = perturb(transformers.Gemma3TextModel(transformers.Gemma3TextConfig(**sizes, sliding_window=window)), window)
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            # The config in memory has another window than the file, and the file an even one.
+            model = transformers.AutoModel.from_pretrained(folder).eval()
+            self.modules(folder, "Dense", "Dense", "Normalize", pooling_mode_mean_tokens=True)
+            dense = [torch.randn(48, 32) / 6, torch.randn(32, 48) / 7]
+            for i, weight in enumerate(dense):
+                path = folder / f"{i + 2}_Dense"
+                write_json(path / "config.json", {
+                    "in_features": weight.shape[1], "out_features": weight.shape[0], "bias": False,
+                    "activation_function": "torch.nn.modules.linear.Identity"})
+                save_file({"linear.weight": weight}, path / "model.safetensors")
+            want = []
+            for text in SENTENCES:
+                vector = pooled(self.hidden_without_types(model, tokenizer, text), "mean")
+                for weight in dense:
+                    vector = weight.double().numpy() @ vector
+                want.append(vector / np.linalg.norm(vector))
+            ours = self.embed(folder, SENTENCES)
+            self.compare(ours, np.stack(want))
+            for i, text in enumerate(SENTENCES):
+                self.assertEqual(ours[i].tobytes(), self.embed(folder, [text])[0].tobytes())
+
+    def hidden_without_types(self, model: torch.nn.Module, tokenizer: object, text: str) -> np.ndarray:
+        tokens = tokenizer(text, return_tensors="pt", truncation=True, max_length=62)
+        with torch.inference_mode():
+            return model(input_ids=tokens["input_ids"]).last_hidden_state[0].double().numpy()
+
     def test_without_modules(self) -> None:
         """The mean, normalised; the same bits alone, in any company, from a file, and as JSON."""
         folder = self.folder / "m"
