@@ -1,5 +1,5 @@
 /* libFuzzer target: any bytes as a tokenizer.json and, after a line of its own that is "---", a
- * text; encoded alone and with itself as its pair, and decoded. Build with
+ * text; encoded alone and with itself as its pair, whole and in windows, and decoded. Build with
  * -fsanitize=fuzzer,address,undefined; corpus: tests/fuzz/corpus/tokenizer. */
 #define _GNU_SOURCE /* memmem */
 
@@ -38,6 +38,23 @@ static void encode(const attn_tokenizer *t, const char *text, size_t length, boo
     attn_encoding_free(t, &e);
 }
 
+static void windows(const attn_tokenizer *t, const char *text, size_t length, bool pair)
+{
+    const attn_encode_options options = {
+        .max_length = 5 + length % 7, .stride = length % 3, .cut = (attn_cut_texts)(length % 4)};
+    attn_encoding *w;
+    size_t count;
+    attn_error err = {0};
+    /* Each window of the one meets each of the other: short ones. */
+    if (pair && length > 100) length = 100;
+    attn_status status = attn_tokenizer_windows(t, text, length, pair ? text : NULL, length,
+                                                &options, &w, &count, &err);
+    if (status) check_error(&err);
+    if (status ? w || count : !count) abort();
+    if (count && w[0].count > options.max_length) abort();
+    attn_windows_free(t, w, count);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char mark[] = "\n---\n";
@@ -63,6 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     encode(t, text, length, false);
     encode(t, text, length, true);
+    windows(t, text, length, false);
+    windows(t, text, length, true);
     attn_tokenizer_close(t);
     return 0;
 }

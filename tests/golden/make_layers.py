@@ -557,17 +557,17 @@ case("chain_stem", [
 
 # ---- rotary positions --------------------------------------------------------------------------
 
-def rope_frequencies(head_dim, fraction, theta, scaling, positions):
+def rope_frequencies(head_dim, fraction, theta, scaling, positions, longest, seq):
     """The frequencies and the factor of sine and cosine as transformers computes them, but the default
     ones in float64."""
     parameters = {"rope_theta": theta, "partial_rotary_factor": fraction, "rope_type": "default"} | (scaling or {})
-    parameters["rope_type"] = parameters.pop("type", parameters["rope_type"])
+    parameters["rope_type"] = parameters.pop("type", parameters["rope_type"]).replace("su", "longrope")
     if parameters["rope_type"] == "default":
         dims = int(head_dim * parameters["partial_rotary_factor"])
         return parameters["rope_theta"] ** (-torch.arange(0, dims, 2).double() / dims), 1.0
     config = LlamaConfig(hidden_size=head_dim, num_attention_heads=1, num_key_value_heads=1, head_dim=head_dim,
-                         max_position_embeddings=positions, rope_parameters=parameters)
-    frequencies, factor = ROPE_INIT_FUNCTIONS[parameters["rope_type"]](config, "cpu")
+                         max_position_embeddings=longest or positions, rope_parameters=parameters)
+    frequencies, factor = ROPE_INIT_FUNCTIONS[parameters["rope_type"]](config, "cpu", seq_len=seq)
     return frequencies.double(), factor
 
 
@@ -600,15 +600,21 @@ ROPE = [  # batch (0: no such dimension), seq, heads, head_dim, attributes, scal
       "mscale": 0.707, "mscale_all_dim": 0.5, "truncate": False}),
     (0, 21, 1, 24, {"theta": 1e6}, {"rope_type": "yarn", "factor": 2.0, "attention_factor": 0.75,
                                     "original_max_position_embeddings": 8, "partial_rotary_factor": 0.5}),
+    (0, 21, 2, 12, {"positions": 16, "max_positions": 96},
+     {"rope_type": "longrope", "short_factor": [1, 1.1, 1.25, 1.5, 2, 2.5], "long_factor": [1, 1.5, 3, 7, 15, 31.5],
+      "original_max_position_embeddings": 16}),
+    (2, 16, 1, 16, {"positions": 16, "theta": 500.0},
+     {"type": "su", "short_factor": [1.5, 1, 2.25, 4], "long_factor": [9, 9, 9, 9], "factor": 6.0,
+      "original_max_position_embeddings": 16, "partial_rotary_factor": 0.5}),
 ]
 for i, (batch, seq, heads, head_dim, a, scaling) in enumerate(ROPE):
     x = rand(*([batch] if batch else []), seq, heads * head_dim)
     frequencies, factor = rope_frequencies(head_dim, a.get("fraction", 1.0), a.get("theta", 1e4), scaling,
-                                           a.get("positions", 2048))
+                                           a.get("positions", 2048), a.get("max_positions"), seq)
     angles = (torch.arange(seq) + a.get("offset", 0)).double()[:, None] * frequencies
     y = rotate(t(x).unflatten(-1, (heads, head_dim)), angles, factor, a.get("layout", "halves")).flatten(-2)
     table = factor * torch.cat([torch.cos(angles), torch.sin(angles)], -1)
-    own = {key: a[key] for key in ("theta", "offset", "fraction", "positions") if key in a}
+    own = {key: a[key] for key in ("theta", "offset", "fraction", "positions", "max_positions") if key in a}
     case(f"rope_{i}", [
         {"layer": "rope_angles", "out": "a", "rows": "seq", "head_dim": head_dim, "scaling": scaling, **own},
         {"layer": "rope", "in": ["x", "a"], "out": "y", "heads": heads, "layout": a.get("layout", "halves")}],
