@@ -33,12 +33,15 @@ static attn_status take_entities(job *j, size_t index, size_t item, const attn_e
 {
     result *r = &j->result[index];
     attn_tensor logits;
+    size_t more;
     ATTN_TRY(text_model_row(&j->m, j->port->name, item, 2, &logits, err));
     float *scratch = malloc(logits.dim[1] * sizeof *scratch);
-    r->entity = malloc((e->count + 1) * sizeof *r->entity);
+    text_entity *all =
+        attn_mul(r->count + e->count + 1, sizeof *all, &more) ? realloc(r->entity, more) : NULL;
+    if (all) r->entity = all;
     attn_status status = ATTN_OK;
-    if (scratch && r->entity)
-        r->count = text_entities(&j->m, j->port, &logits, e, scratch, r->entity);
+    if (scratch && all)
+        r->count += text_entities(&j->m, j->port, &logits, e, scratch, all + r->count);
     else
         status = attn_fail(err, ATTN_NO_MEMORY, "out of memory for the entities");
     free(scratch);
@@ -55,6 +58,54 @@ static attn_status take(void *user, size_t index, size_t item, const attn_encodi
     attn_tensor ids = j->m.session->input[0].value;
     j->per_token = t.rank > ids.rank;
     return j->per_token ? take_entities(j, index, item, e, err) : take_top(j, index, item, err);
+}
+
+/* ---- windows ------------------------------------------------------------------------------ */
+
+/* Of entities that overlap, as those of two windows do, the longest in characters stays, or the
+ * likeliest; as transformers' aggregate_overlapping_entities. */
+static void join_windows(result *r, const char *text)
+{
+    size_t kept = 0;
+    for (size_t i = 1; i < r->count; i++) { /* nearly in order */
+        text_entity e = r->entity[i];
+        size_t at = i;
+        for (; at > 0 && r->entity[at - 1].first > e.first; at--) r->entity[at] = r->entity[at - 1];
+        r->entity[at] = e;
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        text_entity e = r->entity[i], *last = kept ? &r->entity[kept - 1] : NULL;
+        if (!last || e.first >= last->end) {
+            r->entity[kept++] = e;
+            continue;
+        }
+        size_t length = texts_characters(text + e.first, e.end - e.first);
+        size_t before = texts_characters(text + last->first, last->end - last->first);
+        if (length > before || (length == before && e.score > last->score)) *last = e;
+    }
+    r->count = kept;
+}
+
+static attn_status take_windows(job *j, size_t index, attn_error *err)
+{
+    const classify_text *k = j->k;
+    size_t limit = k->max_length && k->max_length < j->m.limit ? k->max_length : j->m.limit, count;
+    const attn_encode_options options = {.max_length = limit, .stride = k->stride};
+    attn_encoding *window;
+    ATTN_TRY(attn_tokenizer_windows(j->m.tokenizer, j->texts.text[index], j->texts.length[index],
+                                    NULL, 0, &options, &window, &count, err));
+    attn_status status = ATTN_OK;
+    for (size_t i = 0; i < count && !status; i++) {
+        status = text_model_run(&j->m, &window[i], 1, err);
+        if (!status) status = take(j, index, 0, &window[i], err);
+        if (!status && !j->per_token)
+            status = attn_fail(err, ATTN_BAD_INPUT,
+                               "--stride is for models that label tokens, model \"%s\" does not",
+                               j->m.model->name);
+    }
+    attn_windows_free(j->m.tokenizer, window, count);
+    if (!status && count > 1) join_windows(&j->result[index], j->texts.text[index]);
+    return status;
 }
 
 /* ---- what is printed ---------------------------------------------------------------------- */
@@ -173,6 +224,11 @@ static attn_status run_texts(job *j, attn_error *err)
     if (!j->port)
         return attn_fail(err, ATTN_BAD_MODEL, "%s: model \"%s\" has no output of kind classes",
                          j->m.model->description_name, j->m.model->name);
+    for (size_t i = 0; j->k->stride && i < j->texts.count; i++) {
+        ATTN_TRY(take_windows(j, i, err));
+        cli_progress(j->k->c, i + 1, j->texts.count);
+    }
+    if (j->k->stride) return ATTN_OK;
     return text_model_each(&j->m, &j->texts, j->k->pair, j->k->c, take, j, err);
 }
 

@@ -91,13 +91,17 @@ int cmd_classify(int argc, char **argv)
 {
     classify k = {.c = {.command = "classify",
                         .usage = "MODEL IMAGE...|--text TEXT... [--file LINES.txt|-] [--pair TEXT] "
-                                 "[--top K] [--heatmap OUT.png]"},
+                                 "[--top K] [--stride N [--max-length N]] [--heatmap OUT.png]"},
                   .top = 5};
     classify_text text = {.c = &k.c};
-    const cli_option options[] = {
-        {"--top", CLI_NUMBER, &k.top, 1, 1000}, {"--heatmap", CLI_TEXT, &k.heatmap, 0, 0},
-        {"--text", CLI_LIST, &text.text, 0, 0}, {"--pair", CLI_TEXT, &text.pair, 0, 0},
-        {"--file", CLI_TEXT, &text.file, 0, 0}, {0}};
+    const cli_option options[] = {{"--top", CLI_NUMBER, &k.top, 1, 1000},
+                                  {"--heatmap", CLI_TEXT, &k.heatmap, 0, 0},
+                                  {"--text", CLI_LIST, &text.text, 0, 0},
+                                  {"--pair", CLI_TEXT, &text.pair, 0, 0},
+                                  {"--file", CLI_TEXT, &text.file, 0, 0},
+                                  {"--stride", CLI_NUMBER, &text.stride, 1, 1 << 20},
+                                  {"--max-length", CLI_NUMBER, &text.max_length, 1, 1 << 20},
+                                  {0}};
     int status;
     attn_error err;
     if (!cli_options(&k.c, argc, argv, options, &status)) return status;
@@ -105,9 +109,12 @@ int cmd_classify(int argc, char **argv)
         text.top = k.top;
         if (k.c.count != 1 || k.heatmap)
             return cli_usage(&k.c, "texts are given by --text and --file, and have no heat map");
+        if (text.stride ? text.pair != NULL : text.max_length > 0)
+            return cli_usage(&k.c, "--stride and --max-length are for windows of single texts");
         return classify_texts(&text);
     }
-    if (text.pair) return cli_usage(&k.c, "--pair goes with --text");
+    if (text.pair || text.stride || text.max_length)
+        return cli_usage(&k.c, "--pair goes with --text, as do --stride and --max-length");
     if (k.c.count < 2) return cli_usage(&k.c, "a model and at least one image are needed");
     if (k.heatmap && k.c.count != 2) return cli_usage(&k.c, "--heatmap takes one image");
     attn_session_options session = {.keep_attention = k.heatmap != NULL};

@@ -90,6 +90,39 @@ class Classify(Case):
                         grouped += 1
         self.assertGreater(grouped, 100)
 
+    def test_tokens_of_long_texts(self) -> None:
+        """Windows that overlap, and their entities joined."""
+        labels = dict(enumerate(["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"]))
+        long = [" ".join(SENTENCES[i] for i in order) for order in ((1, 2, 6, 10, 3, 0), (6, 6, 5, 12, 8), range(14), (4,))]
+        joined = 0
+        for kind in KINDS:
+            for seed in range(3):
+                folder = self.folder / f"{kind}-{seed}"
+                model, tokenizer = write_folder(
+                    folder, f"{kind}ForTokenClassification", seed, id2label=labels,
+                    label2id={name: i for i, name in labels.items()})
+                for length, stride in ((62, 20), (31, 3), (40, 35)):
+                    tokenizer.model_max_length = length
+                    task = pipeline("token-classification", model=model, tokenizer=tokenizer,
+                                    aggregation_strategy="simple", stride=stride)
+                    ours = json.loads(attn("classify", folder, "--json", "--stride", str(stride), "--max-length", str(length),
+                                           *texts(long)))["results"]
+                    for text, mine in zip(long, ours, strict=True):
+                        reference = task(text)
+                        self.assertEqual(
+                            [(e["label"], e["start"], e["end"]) for e in mine["entities"]],
+                            [(e["entity_group"], e["start"], e["end"]) for e in reference], text)
+                        for e, r in zip(mine["entities"], reference):
+                            self.assertAlmostEqual(e["score"], float(r["score"]), delta=2e-6)
+                            joined += 1
+        self.assertGreater(joined, 100)
+        folder = self.folder / "sequence"
+        write_folder(folder, "BertForSequenceClassification")
+        with self.assertRaisesRegex(AttnError, "--stride is for models that label tokens"):
+            attn("classify", folder, "--text", long[0], "--stride", "5")
+        with self.assertRaisesRegex(AttnError, "for windows of single texts"):
+            attn("classify", folder, "--text", long[0], "--max-length", "5")
+
     def test_long_text_is_cut(self) -> None:
         folder = self.folder / "m"
         write_folder(folder, "BertForSequenceClassification")
