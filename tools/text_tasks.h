@@ -23,8 +23,7 @@ attn_status text_model_row(const text_model *m, const char *output, size_t item,
 typedef struct classify_text {
     const cli *c;
     size_t top;
-    size_t stride,
-        max_length; /* of windows of a long text, whose entities are joined; 0: it is cut */
+    size_t stride, max_length; /* of a long text's windows, if their entities are joined; or 0 */
     cli_list text;
     const char *pair, *file;
 } classify_text;
