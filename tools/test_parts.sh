@@ -92,9 +92,9 @@ run_unittests()
     ATTN=$PWD/$out/gcc/attn KERAS_BACKEND=torch OMP_NUM_THREADS=1 LOGS=$PWD/$logs PYTHON=$python \
         xargs -P "$(nproc)" -I{} sh -c '
             "$PYTHON" -m unittest discover -v -s "$(dirname {})" -p "$(basename {})" \
-                >"$LOGS/$(basename {} .py).log" 2>&1 || true' < <(ls -S "$@")
+                >"$LOGS/$(echo {} | tr / _).log" 2>&1 || true' < <(ls -S "$@")
     for file in "$@"; do
-        count_unittest "$file" "$logs/$(basename "$file" .py).log"
+        count_unittest "$file" "$logs/$(echo "$file" | tr / _).log"
     done
 }
 
