@@ -56,7 +56,7 @@ static bool lay_out(attn_attention_layout *l, const attn_kernels *kernels,
         !attn_round_bytes(normalize, &normalize))
         return false;
     /* Rows may lie further apart than they are long: attn_spread_rows. */
-    if (!keeps_weights && (!attn_mul(l->blocks.rows, z->k_len + 16, &l->scores) ||
+    if (!keeps_weights && (!attn_mul(l->blocks.rows, z->k_len + ATTN_SPREAD_FLOATS, &l->scores) ||
                            !attn_mul(l->scores, sizeof(float), &l->scores) ||
                            !attn_round_bytes(l->scores, &l->scores)))
         return false;

@@ -78,7 +78,19 @@ typedef enum attn_form {
     ATTN_ROWS,     /* some rows of a table at a time: contiguous f32, or as the file has it */
     ATTN_PANELS,   /* packed by attn_kernels.pack as [k, n] */
     ATTN_INTEGERS, /* contiguous i32, where PLAIN has f32; of a tensor of integers */
+    ATTN_SPREAD,   /* f32 rows [n, k], attn_spread_rows(n, k) floats apart */
 } attn_form;
+
+/* Rows [rows, k] that a product reads side by side: the stride that they should have, in floats, or
+ * k if they may follow each other. Rows a multiple of 4096 bytes apart share one set of a
+ * first-level cache, which holds fewer of them than a tile has; a line more between them spreads
+ * them. */
+enum { ATTN_SPREAD_FLOATS = 16 };
+static inline size_t attn_spread_rows(size_t rows, size_t k)
+{
+    enum { MOST_WAYS = 8, PAGE = 1024 };
+    return k && k % PAGE == 0 && rows >= MOST_WAYS ? k + ATTN_SPREAD_FLOATS : k;
+}
 
 /* A weight as a layer uses it: parse fills all but data; the runtime converts or packs it and
  * sets data before the first run. Members of params structs. */
@@ -88,12 +100,12 @@ typedef struct attn_param {
     int rank; /* of what the layer sees: source's shape, or the rows taken from it */
     size_t dim[ATTN_MAX_RANK];
     size_t first;  /* index of the first element in source */
-    size_t k, n;   /* PANELS: the matrix [k, n] that is packed; */
+    size_t k, n;   /* PANELS: the matrix [k, n] that is packed; SPREAD: n rows of k; */
     bool k_is_row; /* ... element (i, j) is row i, column j of source, otherwise row j, column i */
     bool any_type; /* PANELS: the layer takes panels of every type, not of f32 alone */
     attn_panel_type type; /* PANELS: f32, or what --dtype or the file asks for; known in infer */
-    const float
-        *data; /* PLAIN; INTEGERS; ROWS: may be NULL, and then widen() makes it from source */
+    const float *data; /* PLAIN; INTEGERS; SPREAD; ROWS: may be NULL, and then widen() makes it from
+                          source */
     void (*widen)(const attn_weight *source, size_t first, size_t count, float *to); /* ROWS */
     const void *panels;                                                              /* PANELS */
 } attn_param;

@@ -54,15 +54,6 @@ static inline size_t attn_grain(size_t cost)
 {
     return cost < 16384 ? 16384 / (cost ? cost : 1) : 1;
 }
-/* Rows [rows, k] that a product reads side by side: the stride that a copy of them should have, in
- * floats, or k if they may stay. Rows a multiple of 4096 bytes apart share one set of a first-level
- * cache, which holds fewer of them than a tile has; a line more between them spreads them. */
-static inline size_t attn_spread_rows(size_t rows, size_t k)
-{
-    enum { MOST_WAYS = 8, PAGE = 1024, LINE = 16 };
-    return k && k % PAGE == 0 && rows >= MOST_WAYS ? k + LINE : k;
-}
-
 /* Panels of w [k, n] that a task packs into its scratch: at least one, bounded by memory, and few
  * enough for all workers to find a task where there are only `jobs` matrices. */
 size_t attn_block_panels(const attn_kernels *kernels, size_t k, size_t n, size_t jobs,

@@ -2,7 +2,8 @@
 # Looks for inputs that break a reader:
 #     tools/fuzz.sh NAME SECONDS      NAME as in tests/fuzz/fuzz_NAME.c
 # What it learns stays in build/fuzz/corpus/NAME, so that a later call goes on from there; what breaks
-# the reader is written to build/fuzz/found/NAME. Needs clang.
+# the reader is written to build/fuzz/found/NAME. Needs clang and its
+# libclang-rt. The first call builds for some minutes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 name=${1-} seconds=${2-}

@@ -25,6 +25,18 @@ static attn_status read_weights(attn_reader *r, conv_params *p, int axes)
     return ATTN_OK;
 }
 
+/* Rows that a product would read from one set of the cache are laid out further apart. */
+static void spread_weight(conv_params *p)
+{
+    attn_param *w = &p->weight;
+    size_t rows = w->dim[0], k = 1;
+    for (int i = 1; i < w->rank; i++) k *= w->dim[i];
+    if (w->dim[1] == 1 || attn_spread_rows(rows / p->groups, k) == k) return;
+    w->form = ATTN_SPREAD;
+    w->k = k;
+    w->n = rows;
+}
+
 static attn_status parse_conv(attn_reader *r, conv_params *p, int axes)
 {
     const attn_param *w = &p->weight;
@@ -43,6 +55,7 @@ static attn_status parse_conv(attn_reader *r, conv_params *p, int axes)
                                     "%zu output channels of \"%s\" do not divide into %zu groups",
                                     w->dim[0], w->source->name, p->groups);
         axes = w->rank - 2;
+        spread_weight(p);
     }
     p->axes = axes;
     ATTN_TRY(attn_read_windows(r, &p->windows, axes, false));
@@ -130,13 +143,6 @@ static attn_status want_operands(attn_infer *c, const conv_params *p, const size
     return ATTN_OK;
 }
 
-/* Floats from row to row of the weight, as the products read it: where its rows would meet in the
- * first-level cache (attn_spread_rows), every run takes a copy. A weight of each item stays. */
-static size_t weight_step(const conv_params *p, const conv_size *s)
-{
-    return p->weight.source ? attn_spread_rows(s->out / p->groups, s->k) : s->k;
-}
-
 static attn_status conv_infer(attn_infer *c, const void *params)
 {
     const conv_params *p = params;
@@ -184,8 +190,6 @@ static attn_status conv_infer(attn_infer *c, const void *params)
         ATTN_TRY(attn_conv_fit_copy(c, &s, cut.most_rows, &floats));
         ATTN_TRY(attn_add_scratch(c, s.k, sizeof(size_t), &c->scratch));
     }
-    if (weight_step(p, &s) != s.k)
-        ATTN_TRY(attn_add_scratch(c, s.out, weight_step(p, &s) * sizeof(float), &c->scratch));
     if (!attn_add(floats, cut.packed, &floats))
         return attn_infer_fail(c, "a kernel of %zu elements is too large", s.k);
     return attn_add_scratch(c, floats, sizeof(float), &c->worker_scratch);
@@ -198,9 +202,8 @@ typedef struct conv_job {
     const conv_params *p;
     conv_size s;
     conv_cut cut;
-    size_t *offset;      /* of the taps in a task's copy */
-    const float *weight; /* a copy of it, or NULL */
-    size_t step;         /* from row to row of it */
+    size_t *offset; /* of the taps in a task's copy */
+    size_t step;    /* from row to row of the weight */
 } conv_job;
 
 /* Rows of the panel, of `panel` floats, from the copy: pixel i of a row is the tap's number from[i]
@@ -280,8 +283,7 @@ static void conv_task(void *arg, size_t task, size_t worker)
     size_t m = s->out / p->groups, rows = cut_rows(m, s->k);
     float *packed = attn_worker_scratch(j->c, worker);
     const float *bias = attn_conv_bias(j->c, p, item);
-    const float *weight = j->weight ? j->weight : attn_conv_weight(j->c, p, item);
-    weight += group * m * j->step;
+    const float *weight = attn_conv_weight(j->c, p, item) + group * m * j->step;
     image = image % s->images * p->groups + group;
     const float *x = attn_item(&j->c->in[0], item) + image * each;
     float *y = attn_item(&j->c->out[0], item) + image * m * s->pixels + z * plane + first;
@@ -307,17 +309,6 @@ static void conv_task(void *arg, size_t task, size_t worker)
 
 /* ---- run ---------------------------------------------------------------------------------- */
 
-/* The copy of the weight, behind the offsets in the scratch. */
-static void copy_weight(conv_job *j)
-{
-    const conv_size *s = &j->s;
-    const float *from = j->p->weight.data;
-    float *to = (float *)(void *)(j->offset + (is_pointwise(s) ? 0 : s->k));
-    for (size_t row = 0; row < s->out; row++)
-        memcpy(to + row * j->step, from + row * s->k, s->k * sizeof *to);
-    j->weight = to;
-}
-
 static void conv_run(const attn_run_context *c, const void *params)
 {
     const conv_params *p = params;
@@ -335,8 +326,7 @@ static void conv_run(const attn_run_context *c, const void *params)
     size_t jobs = c->batch * j.s.images * p->groups * j.s.z.out;
     j.cut = cut_blocks(c->kernels, &j.s, jobs, c->workers);
     if (!is_pointwise(&j.s)) attn_conv_offsets(&j.s, &j.cut.copy, j.offset);
-    j.step = weight_step(p, &j.s);
-    if (j.step != j.s.k) copy_weight(&j);
+    j.step = p->weight.form == ATTN_SPREAD ? attn_spread_rows(j.s.out, j.s.k) : j.s.k;
     c->parallel(c->pool, jobs * j.cut.blocks, conv_task, &j);
 }
 

@@ -136,11 +136,6 @@ static bool measure(const recurrent_params *p, const attn_kernels *kernels, cons
     return fits;
 }
 
-static const size_t *recurrent_dims(const recurrent_params *p, const size_t *operand)
-{
-    return p->whole[R].source ? p->whole[R].dim : operand;
-}
-
 /* An operand of this shape; dimensions beyond the rank are not looked at. */
 static attn_status want_shape(attn_infer *c, int operand, const char *what, attn_dtype dtype,
                               int rank, size_t a, size_t b, size_t d)
@@ -162,9 +157,9 @@ static attn_status recurrent_infer(attn_infer *c, const void *params)
     sizes s;
     size_t each, total;
     ATTN_TRY(attn_want_filled(c, 0, ATTN_F32, 3, 3));
-    if (!p->whole[R].source) ATTN_TRY(attn_want_filled(c, (size_t)p->operand[R], ATTN_F32, 3, 3));
-    if (!measure(p, c->kernels, &c->in[0],
-                 recurrent_dims(p, p->whole[R].source ? NULL : c->in[p->operand[R]].dim), &s))
+    bool bound = p->whole[R].source;
+    if (!bound) ATTN_TRY(attn_want_filled(c, (size_t)p->operand[R], ATTN_F32, 3, 3));
+    if (!measure(p, c->kernels, &c->in[0], bound ? p->whole[R].dim : c->in[p->operand[R]].dim, &s))
         return attn_infer_fail(c, "the sizes are too large");
     if (s.gates % gate_counts[p->kind] || s.gates / gate_counts[p->kind] != s.hidden)
         return attn_infer_fail(c, "the recurrent weight has %zu rows of %zu, expected %zu", s.gates,
@@ -438,13 +433,11 @@ static void chain_task(void *arg, size_t task, size_t worker)
     t.h = t.gates + t.rows * s->gates;
     t.c = t.h + t.rows * n;
     t.extra = t.c + t.rows * n;
-    t.early = of_direction(j, t.item, t.d) + s->packed_w;
-    t.steps = t.early + s->packed_r;
-    t.late = t.early + s->packed_early;
-    if (j->p->whole[R].source) {
-        t.early = j->p->r[t.d][0].panels;
-        t.late = j->p->r[t.d][1].panels;
-    }
+    const float *packed = of_direction(j, t.item, t.d) + s->packed_w;
+    bool bound = j->p->whole[R].source;
+    t.steps = packed + s->packed_r;
+    t.early = bound ? j->p->r[t.d][0].panels : packed;
+    t.late = bound ? j->p->r[t.d][1].panels : packed + s->packed_early;
     t.bias = operand(j, BIAS, t.item);
     if (t.bias) t.bias += (2 * t.d + 1) * s->gates;
     const float *state = operand(j, STATE, t.item), *cell = operand(j, CELL, t.item);
@@ -465,7 +458,7 @@ static void recurrent_run(const attn_run_context *c, const void *params)
     job j = {.c = c, .p = params};
     bool bound = j.p->whole[R].source;
     measure(j.p, c->kernels, &c->in[0].shape,
-            recurrent_dims(j.p, bound ? NULL : c->in[j.p->operand[R]].shape.dim), &j.s);
+            bound ? j.p->whole[R].dim : c->in[j.p->operand[R]].shape.dim, &j.s);
     size_t panels = (j.s.gates + c->kernels->panel - 1) / c->kernels->panel;
     size_t parts = attn_split(panels, 1, c->workers, &j.panels), all = c->batch * j.s.dirs;
     if (!bound) c->parallel(c->pool, all, pack_task, &j);

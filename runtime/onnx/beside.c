@@ -69,9 +69,12 @@ static void limit(beside *b, cJSON *input, const char *key)
     put(b, input, "range", cJSON_CreateDoubleArray(range, 2));
 }
 
-static void default_to(beside *b, cJSON *input, double value)
+/* Where the input may be left out: it is as long as the text. */
+static void default_to(beside *b, const cJSON *ids, cJSON *input, double value)
 {
-    if (!attn_json_get(input, "known")) put(b, input, "default", cJSON_CreateNumber(value));
+    bool as_long = cJSON_Compare(attn_json_get(ids, "shape"), attn_json_get(input, "shape"), true);
+    if (as_long && !attn_json_get(input, "known"))
+        put(b, input, "default", cJSON_CreateNumber(value));
 }
 
 /* The symbol that is as long as the text is at most as long as that of `like` is. */
@@ -102,11 +105,11 @@ static void tell_text(beside *b, cJSON *root)
     if (mask) {
         double range[] = {0, 1};
         put(b, mask, "range", cJSON_CreateDoubleArray(range, 2));
-        default_to(b, mask, 1);
+        default_to(b, ids, mask, 1);
     }
     if (types) {
         limit(b, types, "type_vocab_size");
-        default_to(b, types, 0);
+        default_to(b, ids, types, 0);
     }
 }
 

@@ -71,7 +71,7 @@ static attn_status fill(attn_lower *l, cJSON *root)
     ATTN_TRY(attn_lower_body(l, l->ir->main));
     l->node = NULL;
     write_outputs(l, root);
-    if (l->failed) return attn_fail(l->err, ATTN_NO_MEMORY, "%s: out of memory", l->ir->file);
+    if (l->failed) return attn_ir_no_memory(l->ir);
     if (l->status && l->err) *l->err = l->problem;
     return l->status;
 }

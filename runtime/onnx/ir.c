@@ -15,9 +15,13 @@ struct attn_ir_names {
 
 attn_status attn_ir_status(const attn_ir *ir)
 {
-    if (!ir->failed) return ATTN_OK;
-    /* The arena has said more: the limit, or no memory. */
-    return ir->err && ir->err->status ? ir->err->status : ATTN_NO_MEMORY;
+    return ir->failed ? attn_ir_no_memory(ir) : ATTN_OK;
+}
+
+attn_status attn_ir_no_memory(const attn_ir *ir)
+{
+    if (ir->err && ir->err->status) return ir->err->status;
+    return attn_fail(ir->err, ATTN_NO_MEMORY, "%s: out of memory", ir->file);
 }
 
 attn_status attn_ir_fail(const attn_ir *ir, const attn_ir_node *node, const char *format, ...)
@@ -39,6 +43,12 @@ static void *get(attn_ir *ir, size_t count, size_t size)
 }
 
 /* ---- walking ------------------------------------------------------------------------------- */
+
+bool attn_ir_is_symbol(const attn_ir_amount *a)
+{
+    return a->known && !a->base && a->factor == 1 && a->symbol[0] >= 0 &&
+           a->symbol[0] < ATTN_IR_MAX_SYMBOLS && a->symbol[1] < 0;
+}
 
 bool attn_ir_is(const attn_ir_node *node, const char *op)
 {

@@ -114,6 +114,8 @@ struct attn_ir {
 attn_status attn_ir_build(attn_ir *ir, const attn_onnx_model *model, const size_t photo[2],
                           attn_arena *arena, attn_error *err);
 attn_status attn_ir_status(const attn_ir *ir);
+/* The error that memory was lacking: what the arena has said of it, a limit say, stays. */
+attn_status attn_ir_no_memory(const attn_ir *ir);
 /* "PLACE: text", ATTN_BAD_MODEL. */
 attn_status attn_ir_fail(const attn_ir *ir, const attn_ir_node *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -123,6 +125,8 @@ attn_status attn_ir_fail(const attn_ir *ir, const attn_ir_node *node, const char
 /* for (attn_ir_node *n = ir->main->first; n; n = n->next): a pass may remove n itself if it has
  * taken n->next before, and insert in front of n. */
 
+/* One of ir->symbol, and nothing else. */
+bool attn_ir_is_symbol(const attn_ir_amount *a);
 bool attn_ir_is(const attn_ir_node *node, const char *op); /* of the standard domain; NULL: false */
 /* The node that makes the value, if it is that operator; otherwise NULL. */
 attn_ir_node *attn_ir_made_by(const attn_ir_value *value, const char *op);

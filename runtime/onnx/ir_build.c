@@ -32,11 +32,6 @@ typedef struct build {
 static attn_status add_nodes(build *b, scope *s, attn_ir_body *body, const attn_onnx_node *node,
                              size_t count);
 
-static attn_status no_memory(const attn_ir *ir)
-{
-    return attn_fail(ir->err, ATTN_NO_MEMORY, "%s: out of memory", ir->file);
-}
-
 static void *get(build *b, size_t count, size_t size)
 {
     return attn_arena_get(b->ir->arena, count, size, b->ir->err);
@@ -55,7 +50,8 @@ static attn_ir_value *look_up(const scope *s, const char *name)
 
 static attn_status bind(build *b, scope *s, const char *name, attn_ir_value *value)
 {
-    if (!value || !attn_names_set(&s->values, name, value, b->ir->err)) return no_memory(b->ir);
+    if (!value || !attn_names_set(&s->values, name, value, b->ir->err))
+        return attn_ir_no_memory(b->ir);
     return ATTN_OK;
 }
 
@@ -75,7 +71,7 @@ static attn_status make_place(build *b, const scope *s, const attn_onnx_node *no
     const char *named = *node->name ? " \"" : "";
     *out = attn_arena_printf(b->ir->arena, b->ir->err, "%.240s: node %zu%s%.100s%s (%.40s)",
                              s->place, index, named, node->name, *named ? "\"" : "", node->op);
-    return *out ? ATTN_OK : no_memory(b->ir);
+    return *out ? ATTN_OK : attn_ir_no_memory(b->ir);
 }
 
 static attn_status fail_at(const build *b, const char *place, const char *what)
@@ -113,7 +109,7 @@ static attn_status read_attrs(build *b, const scope *s, const attn_onnx_node *fr
     for (size_t i = 0; i < from->attrs; i++) refs += from->attr[i].ref != NULL;
     if (!refs) return ATTN_OK;
     attn_onnx_attr *own = get(b, from->attrs, sizeof *own);
-    if (!own) return no_memory(b->ir);
+    if (!own) return attn_ir_no_memory(b->ir);
     for (size_t i = 0; i < from->attrs; i++) {
         const attn_onnx_attr *a = &from->attr[i];
         const attn_onnx_attr *meant = a->ref ? call_attr(s, a->ref) : a;
@@ -139,7 +135,7 @@ static attn_status constant_tensor(build *b, const attn_onnx_attr *list, size_t 
     attn_onnx_tensor *t = get(b, 1, sizeof *t);
     int64_t *integer = get(b, 1, sizeof *integer);
     float *number = get(b, 1, sizeof *number);
-    if (!t || !integer || !number) return no_memory(b->ir);
+    if (!t || !integer || !number) return attn_ir_no_memory(b->ir);
     *t = (attn_onnx_tensor){.name = "", .count = 1};
     *integer = a->integer;
     *number = a->number;
@@ -175,10 +171,10 @@ static attn_status read_infos(build *b, scope *s, const attn_onnx_graph *g)
 {
     for (size_t i = 0; i < g->infos; i++)
         if (!attn_names_set(&s->infos, g->info[i].name, &g->info[i], b->ir->err))
-            return no_memory(b->ir);
+            return attn_ir_no_memory(b->ir);
     for (size_t i = 0; i < g->outputs; i++)
         if (!attn_names_set(&s->infos, g->output[i].name, &g->output[i], b->ir->err))
-            return no_memory(b->ir);
+            return attn_ir_no_memory(b->ir);
     return ATTN_OK;
 }
 
@@ -206,7 +202,7 @@ static attn_status fill_body(build *b, scope *s, attn_ir_body *body, const attn_
     body->input = get(b, g->inputs, sizeof(attn_ir_value *));
     body->result = get(b, g->outputs, sizeof(attn_ir_value *));
     body->result_name = get(b, g->outputs, sizeof(char *));
-    if (!body->input || !body->result || !body->result_name) return no_memory(b->ir);
+    if (!body->input || !body->result || !body->result_name) return attn_ir_no_memory(b->ir);
     ATTN_TRY(read_infos(b, s, g));
     for (size_t i = 0; i < g->inputs; i++) {
         ATTN_TRY(define(b, s, g->input[i].name, &body->input[i]));
@@ -231,7 +227,7 @@ static attn_status add_bodies(build *b, const scope *s, attn_ir_node *node)
 {
     static const char *const order[] = {"then_branch", "else_branch", "body"};
     node->body = get(b, 3, sizeof(attn_ir_body *));
-    if (!node->body) return no_memory(b->ir);
+    if (!node->body) return attn_ir_no_memory(b->ir);
     for (size_t i = 0; i < 3; i++) {
         const attn_onnx_attr *a = attn_ir_attr(node, order[i]);
         if (!a || a->kind != ATTN_ONNX_ATTR_GRAPH || !a->graph) continue;
@@ -244,7 +240,7 @@ static attn_status add_bodies(build *b, const scope *s, attn_ir_node *node)
                        .depth = s->depth + 1};
         inner.place = attn_arena_printf(b->ir->arena, b->ir->err, "%s: %s", node->place, order[i]);
         attn_ir_body *body = get(b, 1, sizeof *body);
-        if (!inner.place || !body) return no_memory(b->ir);
+        if (!inner.place || !body) return attn_ir_no_memory(b->ir);
         node->body[node->bodies++] = body;
         ATTN_TRY(fill_body(b, &inner, body, a->graph));
     }
@@ -292,7 +288,8 @@ static attn_status list_functions(build *b)
     for (size_t i = 0; i < m->functions; i++) {
         attn_onnx_function *f = &m->function[i];
         const char *key = function_key(b, f->domain, f->name, f->overload);
-        if (!key || !attn_names_set(&b->functions, key, f, b->ir->err)) return no_memory(b->ir);
+        if (!key || !attn_names_set(&b->functions, key, f, b->ir->err))
+            return attn_ir_no_memory(b->ir);
     }
     return ATTN_OK;
 }
@@ -303,7 +300,7 @@ static attn_status find_function(build *b, const attn_onnx_node *node,
     *out = NULL;
     if (!b->functions.count) return ATTN_OK;
     const char *key = function_key(b, node->domain, node->op, node->overload);
-    if (!key) return no_memory(b->ir);
+    if (!key) return attn_ir_no_memory(b->ir);
     *out = attn_names_get(&b->functions, key);
     return ATTN_OK;
 }
@@ -359,7 +356,7 @@ static attn_status add_plain(build *b, scope *s, attn_ir_body *body, const attn_
 {
     attn_ir_value **in = get(b, from->inputs, sizeof *in);
     attn_ir_value **out = get(b, from->outputs, sizeof *out);
-    if (!in || !out) return no_memory(b->ir);
+    if (!in || !out) return attn_ir_no_memory(b->ir);
     for (size_t i = 0; i < from->inputs; i++) {
         in[i] = *from->in[i] ? look_up(s, from->in[i]) : NULL;
         if (*from->in[i] && !in[i] && !s->function)
@@ -370,7 +367,7 @@ static attn_status add_plain(build *b, scope *s, attn_ir_body *body, const attn_
         if (*from->out[i]) ATTN_TRY(define(b, s, from->out[i], &out[i]));
     attn_ir_node *node =
         attn_ir_append(b->ir, body, from->op, from->domain, from->inputs, in, from->outputs, out);
-    if (!node) return no_memory(b->ir);
+    if (!node) return attn_ir_no_memory(b->ir);
     node->name = from->name;
     node->scope = from->scope ? from->scope : "";
     node->place = place;
@@ -443,10 +440,10 @@ attn_status attn_ir_build(attn_ir *ir, const attn_onnx_model *model, const size_
     build b = {.ir = ir};
     scope top = {.values = {.arena = arena}, .infos = {.arena = arena}, .place = model->file};
     ir->main = get(&b, 1, sizeof *ir->main);
-    if (!ir->main) return no_memory(ir);
+    if (!ir->main) return attn_ir_no_memory(ir);
     ATTN_TRY(list_functions(&b));
     ATTN_TRY(fill_body(&b, &top, ir->main, &model->graph));
-    if (ir->failed) return no_memory(ir);
+    if (ir->failed) return attn_ir_no_memory(ir);
     attn_ir_sweep(ir);
     return attn_ir_read_inputs(ir, photo);
 }

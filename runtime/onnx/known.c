@@ -125,5 +125,8 @@ attn_status attn_mark_known(cJSON *root, const char *file, attn_memory *memory, 
     walk w = {.makers = {.arena = &arena}, .seen = {.arena = &arena}, .err = err};
     bool done = mark(&w, root);
     attn_arena_free(&arena);
-    return done ? ATTN_OK : attn_fail(err, ATTN_NO_MEMORY, "%s: out of memory", file);
+    if (done) return ATTN_OK;
+    /* The arena has said more. */
+    return err && err->status ? err->status
+                              : attn_fail(err, ATTN_NO_MEMORY, "%s: out of memory", file);
 }

@@ -118,12 +118,6 @@ static bool may_node(attn_batch *b, attn_ir_node *node)
 
 /* ---- may it be done ------------------------------------------------------------------------- */
 
-static bool is_symbol(const attn_ir_amount *a)
-{
-    return a->known && !a->base && a->factor == 1 && a->symbol[0] >= 0 &&
-           a->symbol[0] < ATTN_IR_MAX_SYMBOLS && a->symbol[1] < 0;
-}
-
 /* The first dimension of every input is the same symbol, and no other is. */
 static bool find_batch(attn_batch *b)
 {
@@ -131,7 +125,7 @@ static bool find_batch(attn_batch *b)
     b->symbol = -1;
     for (size_t i = 0; i < main->inputs; i++) {
         const attn_ir_value *value = main->input[i];
-        if (!value->shaped || value->rank < 2 || !is_symbol(&value->dim[0])) return false;
+        if (!value->shaped || value->rank < 2 || !attn_ir_is_symbol(&value->dim[0])) return false;
         if (b->symbol >= 0 && value->dim[0].symbol[0] != b->symbol) return false;
         b->symbol = value->dim[0].symbol[0];
         for (int d = 1; d < value->rank; d++)

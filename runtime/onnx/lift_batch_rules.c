@@ -144,12 +144,6 @@ static bool shift_axes_attr(attn_batch *b, attn_ir_node *node)
     return true;
 }
 
-static bool is_symbol(const attn_ir_amount *a)
-{
-    return !a->base && a->factor == 1 && a->symbol[0] >= 0 && a->symbol[0] < ATTN_IR_MAX_SYMBOLS &&
-           a->symbol[1] < 0;
-}
-
 /* The output's shape without the batch, for "shape" of a layer; NULL: it cannot be said. infer: a
  * size that is neither a number nor a symbol may be -1. */
 static attn_ir_value *item_shape(attn_batch *b, const attn_ir_value *y, bool infer)
@@ -160,7 +154,7 @@ static attn_ir_value *item_shape(attn_batch *b, const attn_ir_value *y, bool inf
     for (size_t i = 0; i < rank; i++) {
         numbers[i] = dim[i].factor ? -1 : dim[i].base;
         open += dim[i].factor != 0;
-        symbols += dim[i].factor && is_symbol(&dim[i]);
+        symbols += dim[i].factor && attn_ir_is_symbol(&dim[i]);
     }
     if (rank == 0) return NULL;
     if (open == 0 || (open == 1 && infer))

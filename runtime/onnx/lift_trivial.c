@@ -99,18 +99,12 @@ static size_t sizes_of(const attn_ir_node *node, size_t *last)
     return 0;
 }
 
-static bool is_symbol(const attn_ir_amount *a)
-{
-    return a->known && a->base == 0 && a->factor == 1 && a->symbol[0] >= 0 &&
-           a->symbol[0] < ATTN_IR_MAX_SYMBOLS && a->symbol[1] < 0;
-}
-
 /* Numbers and symbols alone. */
 static bool is_plain(const attn_ir_value *value)
 {
     for (size_t i = 0; i < value->elements; i++)
         if (!value->element[i].known ||
-            (value->element[i].factor && !is_symbol(&value->element[i])))
+            (value->element[i].factor && !attn_ir_is_symbol(&value->element[i])))
             return false;
     return value->elements > 0;
 }

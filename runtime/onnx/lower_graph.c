@@ -79,7 +79,7 @@ static attn_status lower_node(attn_lower *l, const attn_ir_node *node)
     if (!l->entry) return attn_lower_fail(l, node, "attn has no such operator");
     ATTN_TRY(l->entry->function(l, node));
     attn_lower_close(l);
-    if (l->failed) return attn_fail(l->err, ATTN_NO_MEMORY, "%s: out of memory", l->ir->file);
+    if (l->failed) return attn_ir_no_memory(l->ir);
     if (!l->status) return ATTN_OK;
     if (l->err) *l->err = l->problem;
     return l->status;

@@ -274,15 +274,19 @@ static bool reads_batch(const attn_ir_node *node)
     const attn_ir_value *y = attn_ir_out(node, 0);
     return attn_ir_is(node, "GatherND") && x && at && y && at->grid && x->shaped && y->shaped &&
            x->rank >= 2 && y->rank >= 2 && !attn_ir_int(node, "batch_dims", 0) &&
-           x->dim[0].symbol[0] >= 0 && y->dim[0].symbol[0] >= 0 &&
+           attn_ir_is_symbol(&x->dim[0]) && attn_ir_is_symbol(&y->dim[0]) &&
            x->dim[0].symbol[0] != y->dim[0].symbol[0] &&
            attn_lift_same_amount(&x->dim[x->rank - 1], &y->dim[y->rank - 1]);
 }
 
-static bool any_reads_batch(const attn_ir *ir)
+static bool merge_read_batch(const probe *b)
 {
-    for (const attn_ir_node *n = ir->main->first; n; n = n->next)
-        if (reads_batch(n)) return true;
+    for (const attn_ir_node *n = b->ir->main->first; n; n = n->next) {
+        if (!reads_batch(n)) continue;
+        int x = n->in[0]->dim[0].symbol[0], y = n->out[0]->dim[0].symbol[0];
+        merge(b, x < y ? x : y, x < y ? y : x);
+        return true;
+    }
     return false;
 }
 
@@ -300,7 +304,7 @@ static attn_status run(probe *b)
     if (!planned) restore_dims(b, &kept);
     annotate_body(b, planned ? set : NULL, b->ir->main);
     if (planned) free_plans(b, set);
-    if (planned && any_reads_batch(b->ir) && merge_at(b, 0)) return run(b);
+    if (planned && merge_read_batch(b)) return run(b);
     return attn_ir_status(b->ir);
 }
 

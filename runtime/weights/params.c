@@ -43,7 +43,7 @@ bool attn_param_in_place(const attn_param *p)
     bool large = attn_param_elements(p) >= IN_PLACE_BYTES / sizeof(float);
     if (p->form == ATTN_ROWS) return large;
     attn_dtype dtype = p->form == ATTN_INTEGERS ? ATTN_I32 : ATTN_F32;
-    return p->form != ATTN_PANELS && p->source->dtype == dtype &&
+    return p->form != ATTN_PANELS && p->form != ATTN_SPREAD && p->source->dtype == dtype &&
            (uintptr_t)p->source->data % sizeof(float) == 0 && large;
 }
 
@@ -51,8 +51,10 @@ bool attn_param_bytes(const attn_param *p, const attn_kernels *kernels, size_t *
 {
     *out = 0;
     if (attn_param_in_place(p)) return true;
+    size_t floats = attn_param_elements(p);
+    if (p->form == ATTN_SPREAD) floats += p->n * (attn_spread_rows(p->n, p->k) - p->k);
     bool fits = p->form == ATTN_PANELS ? attn_packed_bytes(kernels, p->type, p->k, p->n, out)
-                                       : attn_mul(attn_param_elements(p), sizeof(float), out);
+                                       : attn_mul(floats, sizeof(float), out);
     fits = fits && attn_add(*out, 63, out);
     *out &= ~(size_t)63;
     return fits;

@@ -69,6 +69,17 @@ static void pack_panel(const filler *f, const attn_param *p, size_t j, char *to,
     f->kernels->pack(p->type, to, w, p->k, columns, stride_k, stride_n);
 }
 
+/* Rows [from, to). What lies between them is zero, as a kept file has no other bytes there. */
+static void fill_spread(const attn_param *p, size_t from, size_t to, float *y)
+{
+    size_t step = attn_spread_rows(p->n, p->k);
+    for (size_t row = from; row < to; row++) {
+        attn_weight_to_f32(p->source, p->first + row * p->k, p->k, y + row * step);
+        memset(y + row * step + p->k, 0, (step - p->k) * sizeof *y);
+    }
+    attn_weight_forget(p->source, p->first + from * p->k, (to - from) * p->k);
+}
+
 static void fill(void *arg, size_t index, size_t worker)
 {
     const filler *f = arg;
@@ -76,6 +87,10 @@ static void fill(void *arg, size_t index, size_t worker)
     const attn_param *p = *t->use->param;
     char *to = f->memory + t->use->offset;
     float *temporary = f->temporary + worker * f->temporary_floats;
+    if (p->form == ATTN_SPREAD) {
+        fill_spread(p, t->from, t->to, (float *)(void *)to);
+        return;
+    }
     if (p->form != ATTN_PANELS) {
         size_t first = p->first + t->from, count = t->to - t->from;
         if (p->form == ATTN_INTEGERS)
@@ -102,8 +117,9 @@ static void fill(void *arg, size_t index, size_t worker)
 static size_t count_units(const attn_use *use, const attn_kernels *kernels, size_t *each)
 {
     const attn_param *p = *use->param;
-    size_t units = p->form != ATTN_PANELS ? attn_param_elements(p)
-                                          : p->n / kernels->panel + (p->n % kernels->panel != 0);
+    size_t units = p->form == ATTN_SPREAD   ? p->n
+                   : p->form != ATTN_PANELS ? attn_param_elements(p)
+                                            : p->n / kernels->panel + (p->n % kernels->panel != 0);
     size_t parts = use->bytes / TASK_BYTES + 1;
     if (p->form == ATTN_PANELS && (p->k_is_row || p->k == 0)) parts = 1;
     *each = units / parts + (units % parts != 0);

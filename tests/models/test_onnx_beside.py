@@ -160,6 +160,41 @@ class Beside(Case):
                 # Its size is known when it is read, so it is lifted as a file of fixed sizes is.
                 self.assertIn('"layer": "attention"', attn("describe", place))
 
+    def test_memory_limit(self) -> None:
+        """Whatever step of the import meets it, the error names the limit."""
+        path, *_ = self.write_text_model("BertForSequenceClassification", ["logits"])
+        refused = 0
+        for limit in range(20_000, 900_000, 22_000):
+            try:
+                attn("inspect", path, "--max-mem", limit)
+            except AttnError as error:
+                self.assertRegex(error.error, rf"^attn: [^\n]* more than the memory limit of {limit}\n$")
+                refused += 1
+        self.assertGreater(refused, 10)
+
+    def test_pack_takes_modules_along(self) -> None:
+        path, imported, *_ = self.write_text_model("BertModel", ["last_hidden_state"])
+        for folder in (path.parents[1], imported):
+            write_json(folder / "modules.json", [
+                {"idx": i, "name": str(i), "path": place, "type": f"sentence_transformers.models.{kind}"}
+                for i, (kind, place) in enumerate((("Transformer", ""), ("Pooling", "1_Pooling")))])
+            write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": 32, "pooling_mode_cls_token": True})
+        packed = self.folder / "packed"
+        attn("pack", imported, "--dtype", "f16", "-o", packed)
+        vectors = [attn("embed", place, "--dtype", "f16", "--", SENTENCES[0]) for place in (imported, packed)]
+        self.assertEqual(*vectors)
+
+    def test_plain(self) -> None:
+        """Operator by operator, and an input without a default where its length has a name of its own."""
+        path, imported, *_ = self.write_text_model("BertForSequenceClassification", ["logits"], **LABELS)
+        self.assertIn('"default": 1', attn("describe", imported))
+        plain = self.folder / "plain"
+        attn("import", path, "--plain", "-o", plain)
+        ids = np.arange(5, 12)[None]
+        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        ours = self.run_attn(plain, inputs, ("logits",))["logits"]
+        self.compare(ours, self.run_attn(imported, inputs, ("logits",))["logits"].reshape(ours.shape))
+
     def test_bad_config(self) -> None:
         path, *_ = self.write_text_model("BertForSequenceClassification", ["logits"])
         config = path.parents[1] / "config.json"
