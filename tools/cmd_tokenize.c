@@ -147,6 +147,9 @@ int cmd_tokenize(int argc, char **argv)
     size_t wanted = file || ids ? 1 : 2;
     if (c.count != wanted || (ids && (pair || file)))
         return cli_usage(&c, "a model and one text, file or list of ids are needed");
+    if (how.stride && !windows) return cli_usage(&c, "--stride goes with --windows");
+    if (ids && (windows || how.max_length))
+        return cli_usage(&c, "--windows and --max-length are for texts, not for --decode");
     const attn_tokenizer_options own = {.budget = cli_budget()};
     if (attn_tokenizer_open(&t, c.argument[0], &own, &err)) return cli_error(&err);
     if (wanted == 2) text[0] = (source){c.argument[1], NULL, strlen(c.argument[1])};

@@ -67,40 +67,39 @@ class Classify(Case):
         alone = json.loads(attn("classify", folder, "--json", "--text", SENTENCES[4], "--pair", "Paris!"))["results"][0]
         self.assertEqual(alone, ours[4])
 
+    def write_tagger(self, folder: object, kind: str, seed: int) -> tuple:
+        labels = dict(enumerate(["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"]))
+        return write_folder(folder, f"{kind}ForTokenClassification", seed, id2label=labels,
+                            label2id={name: i for i, name in labels.items()})
+
+    def compare_entities(self, ours: list[dict], reference: list[dict], text: str) -> int:
+        self.assertEqual([(e["label"], e["start"], e["end"]) for e in ours],
+                         [(e["entity_group"], e["start"], e["end"]) for e in reference], text)
+        for e, r in zip(ours, reference):
+            self.assertAlmostEqual(e["score"], float(r["score"]), delta=2e-6)
+            self.assertEqual(e["text"], text[e["start"] : e["end"]])
+        return len(ours)
+
     def test_tokens(self) -> None:
-        names = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"]
-        labels = dict(enumerate(names))
         grouped = 0
         for kind in KINDS:
             for seed in range(4):
                 folder = self.folder / f"{kind}-{seed}"
-                model, tokenizer = write_folder(
-                    folder, f"{kind}ForTokenClassification", seed, id2label=labels,
-                    label2id={name: i for i, name in labels.items()})
+                model, tokenizer = self.write_tagger(folder, kind, seed)
                 task = pipeline("token-classification", model=model, tokenizer=tokenizer, aggregation_strategy="simple")
                 ours = json.loads(attn("classify", folder, "--json", *texts(SENTENCES)))["results"]
                 for text, mine in zip(SENTENCES, ours, strict=True):
-                    reference = task(text)
-                    self.assertEqual(
-                        [(e["label"], e["start"], e["end"]) for e in mine["entities"]],
-                        [(e["entity_group"], e["start"], e["end"]) for e in reference], text)
-                    for e, r in zip(mine["entities"], reference):
-                        self.assertAlmostEqual(e["score"], float(r["score"]), delta=2e-6)
-                        self.assertEqual(e["text"], text[e["start"] : e["end"]])
-                        grouped += 1
+                    grouped += self.compare_entities(mine["entities"], task(text), text)
         self.assertGreater(grouped, 100)
 
     def test_tokens_of_long_texts(self) -> None:
         """Windows that overlap, and their entities joined."""
-        labels = dict(enumerate(["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC"]))
         long = [" ".join(SENTENCES[i] for i in order) for order in ((1, 2, 6, 10, 3, 0), (6, 6, 5, 12, 8), range(14), (4,))]
         joined = 0
         for kind in KINDS:
             for seed in range(3):
                 folder = self.folder / f"{kind}-{seed}"
-                model, tokenizer = write_folder(
-                    folder, f"{kind}ForTokenClassification", seed, id2label=labels,
-                    label2id={name: i for i, name in labels.items()})
+                model, tokenizer = self.write_tagger(folder, kind, seed)
                 for length, stride in ((62, 20), (31, 3), (40, 35)):
                     tokenizer.model_max_length = length
                     task = pipeline("token-classification", model=model, tokenizer=tokenizer,
@@ -108,13 +107,7 @@ class Classify(Case):
                     ours = json.loads(attn("classify", folder, "--json", "--stride", str(stride), "--max-length", str(length),
                                            *texts(long)))["results"]
                     for text, mine in zip(long, ours, strict=True):
-                        reference = task(text)
-                        self.assertEqual(
-                            [(e["label"], e["start"], e["end"]) for e in mine["entities"]],
-                            [(e["entity_group"], e["start"], e["end"]) for e in reference], text)
-                        for e, r in zip(mine["entities"], reference):
-                            self.assertAlmostEqual(e["score"], float(r["score"]), delta=2e-6)
-                            joined += 1
+                        joined += self.compare_entities(mine["entities"], task(text), text)
         self.assertGreater(joined, 100)
         folder = self.folder / "sequence"
         write_folder(folder, "BertForSequenceClassification")

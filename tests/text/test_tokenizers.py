@@ -185,6 +185,8 @@ class Lines(unittest.TestCase):
             self.assertEqual(run(folder, "hello hello world", "--windows", "--max-length", "4").stdout.count(b"[CLS]"), 2)
             cut = json.loads(run(folder, "hello hello world", "--max-length", "4", "--json").stdout)
             self.assertEqual(cut["tokens"], windows[0]["tokens"])
+            for arguments in (["x", "--stride", "1"], ["--decode", "1", "--windows"]):
+                self.assertEqual(run(folder, *arguments).returncode, 2, arguments)
             for arguments, status in ((["x"], 2), ([folder, "--decode", "no"], 1), (["nowhere", "x"], 1)):
                 done = run(*arguments)
                 self.assertEqual(done.returncode, status, arguments)
