@@ -109,9 +109,8 @@ int cmd_classify(int argc, char **argv)
         text.top = k.top;
         if (k.c.count != 1 || k.heatmap)
             return cli_usage(&k.c, "texts are given by --text and --file, and have no heat map");
-        if (text.stride && text.pair) return cli_usage(&k.c, "--stride is not for pairs");
-        if (text.max_length && !text.stride)
-            return cli_usage(&k.c, "--max-length goes with --stride");
+        if (text.stride ? text.pair != NULL : text.max_length > 0)
+            return cli_usage(&k.c, "--stride and --max-length are for windows of single texts");
         return classify_texts(&text);
     }
     if (text.pair || text.stride || text.max_length)
