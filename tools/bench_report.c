@@ -17,8 +17,9 @@ enum {
  * norms and the like, are of operations that are no multiply-adds. */
 static bool is_product(const attn_layer *layer)
 {
-    static const char *const products[] = {"linear", "matmul",    "conv2d", "conv1d", "patch_embed",
-                                           "score",  "attention", "select", NULL};
+    static const char *const products[] = {"linear", "matmul",         "conv",   "conv2d",
+                                           "conv1d", "conv_transpose", "einsum", "patch_embed",
+                                           "score",  "attention",      "select", NULL};
     for (size_t i = 0; products[i]; i++)
         if (strcmp(layer->name, products[i]) == 0) return true;
     return false;

@@ -4,12 +4,10 @@
  *   conv1d: x [..., C, T],    W: [O, C / groups, k],      bias: [O], y [..., O, T']
  *   conv:   one to three axes after the channels, as many as W has
  * As one matrix product per group (Chellapilla et al. 2006): the weight's rows [O, K] in place
- * meet the pixels' columns [K, H' W'], of which each task packs a block into its scratch, from a
- * copy of the rows that it needs. The order of the sum is k = (c, kz, ky, kx). A group of one
- * channel is summed directly, in that order. */
+ * meet the pixels' columns [K, H' W'], which are read where they lie in a copy of x's rows
+ * (conv_direct.c) or packed, block by block (conv_packed.c). The order of the sum is k = (c, kz,
+ * ky, kx). A group of one channel is summed by itself, in that order (conv_depthwise.c). */
 #include "layers/encode/conv.h"
-
-#include <string.h>
 
 typedef attn_conv_params conv_params;
 typedef attn_conv_size conv_size;
@@ -92,38 +90,13 @@ static void measure(const attn_shape *x, const size_t *weight, int axes, const a
     s->images = attn_span(x, 0, x->rank - axes - 1);
 }
 
-/* Whether the pixels' columns are x as it is. */
-static bool is_pointwise(const conv_size *s)
+bool attn_conv_is_pointwise(const conv_size *s)
 {
     const attn_window *w[] = {&s->z, &s->y, &s->x};
     for (int i = 0; i < ATTN_WINDOW_AXES; i++)
         if (w[i]->kernel > 1 || w[i]->stride > 1 || w[i]->before || w[i]->out != w[i]->in)
             return false;
     return true;
-}
-
-enum { MOST_PANEL = 64 };
-
-/* How the pixels of a plane of y are dealt out to tasks. */
-typedef struct conv_cut {
-    size_t block, blocks; /* pixels of a task; tasks of a plane */
-    size_t packed;        /* floats of a task's panels, and of what may be written behind them */
-    size_t most_rows;     /* of y, that a block touches */
-    attn_conv_copy copy;
-} conv_cut;
-
-static conv_cut cut_blocks(const attn_kernels *kernels, const conv_size *s, size_t jobs,
-                           size_t workers)
-{
-    size_t plane = s->y.out * s->x.out;
-    conv_cut cut = {.block = attn_block_panels(kernels, s->k, plane, jobs, workers)};
-    cut.block *= kernels->panel;
-    cut.blocks = (plane + cut.block - 1) / cut.block;
-    cut.packed = cut.block * s->k + ATTN_TAPS_BEHIND;
-    cut.most_rows = (cut.block + s->x.out - 2) / s->x.out + 1;
-    if (cut.most_rows > s->y.out) cut.most_rows = s->y.out;
-    cut.copy = attn_conv_cut_copy(s, cut.most_rows);
-    return cut;
 }
 
 /* The operands' shapes, where the weight is computed. */
@@ -182,86 +155,18 @@ static attn_status conv_infer(attn_infer *c, const void *params)
     size_t jobs;
     if (!attn_mul(s.images * s.z.out, p->groups, &jobs) || !attn_mul(jobs, c->batch, &jobs))
         jobs = SIZE_MAX;
-    if (!attn_mul((s.y.out * s.x.out + MOST_PANEL), s.k, &floats) || floats > SIZE_MAX / 16)
-        return attn_infer_fail(c, "a kernel of %zu elements is too large", s.k);
-    conv_cut cut = cut_blocks(c->kernels, &s, jobs, c->workers);
-    floats = 0;
-    if (!is_pointwise(&s)) {
-        ATTN_TRY(attn_conv_fit_copy(c, &s, cut.most_rows, &floats));
-        ATTN_TRY(attn_add_scratch(c, s.k, sizeof(size_t), &c->scratch));
+    attn_conv_direct direct;
+    if (!attn_conv_is_pointwise(&s)) { /* what holds for all of y holds for parts of it */
+        ATTN_TRY(attn_conv_fit_copy(c, &s, s.y.out, &floats));
+        if (attn_conv_cut_direct(c->kernels, &s, s.out / p->groups, jobs, c->workers, &direct))
+            return attn_conv_direct_scratch(c, &s, s.out / p->groups, &direct);
     }
-    if (!attn_add(floats, cut.packed, &floats))
-        return attn_infer_fail(c, "a kernel of %zu elements is too large", s.k);
-    return attn_add_scratch(c, floats, sizeof(float), &c->worker_scratch);
+    return attn_conv_packed_scratch(c, &s, jobs);
 }
 
 /* ---- as a matrix product ------------------------------------------------------------------- */
 
-typedef struct conv_job {
-    const attn_run_context *c;
-    const conv_params *p;
-    conv_size s;
-    conv_cut cut;
-    size_t *offset; /* of the taps in a task's copy */
-    size_t step;    /* from row to row of the weight */
-} conv_job;
-
-/* Rows of the panel, of `panel` floats, from the copy: pixel i of a row is the tap's number from[i]
- * there, and pixels that are neighbours in y come in one piece. Behind a piece there may be others
- * for a while: what comes next overwrites them. */
-static void pack_pieces(const conv_job *j, const float *copy, const size_t *at, const size_t *from,
-                        size_t pieces, size_t count, float *to, size_t panel)
-{
-    for (size_t k = 0; k < j->s.k; k++, to += panel) {
-        const float *tap = copy + j->offset[k];
-        for (size_t i = 0; i < pieces; i++)
-            for (size_t n = 0; n < panel; n += 16)
-                memcpy(to + at[i] + n, tap + from[i] + n, 16 * sizeof(float));
-        for (size_t i = count; i < panel; i++) to[i] = 0;
-    }
-}
-
-/* One panel: pixels first .. first + count (at most panel) of a plane of y, packed as gemm takes
- * them; row: of y, the first that the copy has. */
-static void pack_panel(const conv_job *j, const float *copy, size_t row, size_t first, size_t count,
-                       float *to)
-{
-    size_t at[MOST_PANEL], from[MOST_PANEL], pieces = 0, width = j->s.x.out;
-    size_t step = j->s.y.stride * j->cut.copy.pitch, panel = j->c->kernels->panel;
-    for (size_t i = 0; i < count; pieces++) {
-        size_t x = (first + i) % width, left = width - x;
-        at[pieces] = i;
-        from[pieces] = ((first + i) / width - row) * step + x;
-        i += left < count - i ? left : count - i;
-    }
-    if (panel == 16)
-        pack_pieces(j, copy, at, from, pieces, count, to, 16);
-    else
-        pack_pieces(j, copy, at, from, pieces, count, to, panel);
-}
-
-/* Pixels first .. first + count of plane z of y, as panels. */
-static void pack_block(const conv_job *j, const float *x, size_t z, size_t first, size_t count,
-                       float *copy, float *packed)
-{
-    const conv_size *s = &j->s;
-    const attn_conv_copy *t = &j->cut.copy;
-    size_t panel = j->c->kernels->panel, row = first / s->x.out, plane = s->y.in * s->x.in;
-    size_t rows = (first + count - 1) / s->x.out + 1 - row;
-    for (size_t i = 0; i < s->group_in * s->z.kernel; i++) {
-        size_t at = z * s->z.stride + i % s->z.kernel * s->z.dilation - s->z.before;
-        const float *from = x + i / s->z.kernel * s->plane;
-        attn_conv_copy_rows(s, t, copy + i * t->rows * t->pitch,
-                            at < s->z.in ? from + at * plane : NULL, x + s->group_in * s->plane,
-                            row, rows);
-    }
-    for (size_t i = 0; i < count; i += panel)
-        pack_panel(j, copy, row, first + i, count - i < panel ? count - i : panel,
-                   packed + i * s->k);
-}
-
-/* Rows of the weight that stay in the second-level cache while a block's panels pass by. */
-static size_t cut_rows(size_t m, size_t k)
+size_t attn_conv_cut_weight(size_t m, size_t k)
 {
     enum { ROWS = 84, BYTES = 192 * 1024 }; /* of every level's tiles a multiple */
     size_t most = BYTES / sizeof(float) / k / ROWS * ROWS;
@@ -269,42 +174,36 @@ static size_t cut_rows(size_t m, size_t k)
     return m < most ? m : most;
 }
 
-static void conv_task(void *arg, size_t task, size_t worker)
+attn_conv_part attn_conv_find(const attn_run_context *c, const attn_conv_params *p,
+                              const attn_conv_size *s, size_t index)
 {
-    const conv_job *j = arg;
-    const conv_params *p = j->p;
-    const conv_size *s = &j->s;
-    const attn_kernels *kernels = j->c->kernels;
-    size_t plane = s->y.out * s->x.out, first = task % j->cut.blocks * j->cut.block;
-    size_t rest = task / j->cut.blocks, z = rest % s->z.out;
-    size_t group = rest / s->z.out % p->groups, image = rest / s->z.out / p->groups;
-    size_t item = image / s->images, each = s->group_in * s->plane;
-    size_t count = plane - first < j->cut.block ? plane - first : j->cut.block;
-    size_t m = s->out / p->groups, rows = cut_rows(m, s->k);
-    float *packed = attn_worker_scratch(j->c, worker);
-    const float *bias = attn_conv_bias(j->c, p, item);
-    const float *weight = attn_conv_weight(j->c, p, item) + group * m * j->step;
+    size_t z = index % s->z.out, group = index / s->z.out % p->groups;
+    size_t image = index / s->z.out / p->groups, item = image / s->images, m = s->out / p->groups;
+    size_t step = p->weight.form == ATTN_SPREAD ? attn_spread_rows(s->out, s->k) : s->k;
+    const float *bias = attn_conv_bias(c, p, item);
     image = image % s->images * p->groups + group;
-    const float *x = attn_item(&j->c->in[0], item) + image * each;
-    float *y = attn_item(&j->c->out[0], item) + image * m * s->pixels + z * plane + first;
-    if (is_pointwise(s))
-        kernels->pack(ATTN_PANEL_F32, packed, x + z * plane + first, s->k, count, s->plane, 1);
-    else
-        pack_block(j, x, z, first, count, packed + j->cut.packed, packed);
-    for (size_t row = 0; row < m; row += rows) {
-        attn_gemm g = {.m = m - row < rows ? m - row : rows,
-                       .n = count,
+    return (attn_conv_part){.z = z,
+                            .x = attn_item(&c->in[0], item) + image * s->group_in * s->plane,
+                            .weight = attn_conv_weight(c, p, item) + group * m * step,
+                            .bias = bias ? bias + group * m : NULL,
+                            .y = attn_item(&c->out[0], item) + image * m * s->pixels +
+                                 z * s->y.out * s->x.out};
+}
+
+attn_gemm attn_conv_rows(const attn_conv_params *p, const attn_conv_size *s,
+                         const attn_conv_part *part, size_t row)
+{
+    size_t m = s->out / p->groups, most = attn_conv_cut_weight(m, s->k);
+    size_t step = p->weight.form == ATTN_SPREAD ? attn_spread_rows(s->out, s->k) : s->k;
+    return (attn_gemm){.m = m - row < most ? m - row : most,
                        .k = s->k,
-                       .x = weight + row * j->step,
-                       .ldx = j->step,
-                       .w = packed,
-                       .y = y + row * s->pixels,
+                       .x = part->weight + row * step,
+                       .ldx = step,
+                       .y = part->y + row * s->pixels,
                        .ldy = s->pixels,
                        .scale = 1,
-                       .row_bias = bias ? bias + group * m + row : NULL,
+                       .row_bias = part->bias ? part->bias + row : NULL,
                        .unary = p->unary};
-        kernels->gemm(&g);
-    }
 }
 
 /* ---- run ---------------------------------------------------------------------------------- */
@@ -316,18 +215,20 @@ static void conv_run(const attn_run_context *c, const void *params)
     const size_t *weight = p->weight.source ? p->weight.dim : c->in[p->weight_operand].shape.dim;
     int axes = p->weight.source ? p->axes : c->in[p->weight_operand].shape.rank - 2;
     attn_window window[ATTN_WINDOW_AXES];
-    conv_job j = {.c = c, .p = p, .offset = c->scratch};
+    conv_size s;
     attn_place_windows(&p->windows, axes, weight + 2, x->dim + x->rank - axes, window);
-    measure(x, weight, axes, window, &j.s);
-    if (attn_conv_is_depthwise(p, &j.s)) {
-        attn_conv_depthwise(c, p, &j.s);
+    measure(x, weight, axes, window, &s);
+    if (attn_conv_is_depthwise(p, &s)) {
+        attn_conv_depthwise(c, p, &s);
         return;
     }
-    size_t jobs = c->batch * j.s.images * p->groups * j.s.z.out;
-    j.cut = cut_blocks(c->kernels, &j.s, jobs, c->workers);
-    if (!is_pointwise(&j.s)) attn_conv_offsets(&j.s, &j.cut.copy, j.offset);
-    j.step = p->weight.form == ATTN_SPREAD ? attn_spread_rows(j.s.out, j.s.k) : j.s.k;
-    c->parallel(c->pool, jobs * j.cut.blocks, conv_task, &j);
+    size_t parts = c->batch * s.images * p->groups * s.z.out, m = s.out / p->groups;
+    attn_conv_direct direct;
+    if (!attn_conv_is_pointwise(&s) &&
+        attn_conv_cut_direct(c->kernels, &s, m, parts, c->workers, &direct))
+        attn_conv_run_direct(c, p, &s, &direct, parts);
+    else
+        attn_conv_run_packed(c, p, &s, parts);
 }
 
 #define CONV(name)                                                                                 \

@@ -1,5 +1,5 @@
-/* What the two ways of convolution share: conv.c, and conv_depthwise.c for groups of one channel.
- */
+/* What the ways of convolution share: conv.c chooses among conv_direct.c, conv_packed.c, and, for
+ * groups of one channel, conv_depthwise.c. */
 #ifndef ATTN_CONV_H
 #define ATTN_CONV_H
 
@@ -42,6 +42,7 @@ static inline const float *attn_conv_bias(const attn_run_context *c, const attn_
 typedef struct attn_conv_copy {
     size_t run, pitch; /* floats of a run; of a row */
     size_t rows;       /* of a plane, for those of y that a task computes at a time */
+    size_t plane;      /* floats from plane to plane: neighbours do not meet in the cache */
 } attn_conv_copy;
 
 /* For `rows` rows of y. Errors: overflow, of the copy of all planes of a group. */
@@ -53,6 +54,49 @@ void attn_conv_offsets(const attn_conv_size *s, const attn_conv_copy *t, size_t 
  * ATTN_TAPS_BEHIND floats behind the copy are written, too; end: of the readable memory. */
 void attn_conv_copy_rows(const attn_conv_size *s, const attn_conv_copy *t, float *to,
                          const float *plane, const float *end, size_t first, size_t rows);
+/* The same for all planes that plane z of y takes of one group of x. */
+void attn_conv_copy_planes(const attn_conv_size *s, const attn_conv_copy *t, float *to,
+                           const float *x, size_t z, size_t first, size_t rows);
+
+/* What a task computes: plane z of y, of one group's channels. */
+typedef struct attn_conv_part {
+    size_t z;
+    const float *x;      /* the group's channels */
+    const float *weight; /* [m, k] */
+    const float *bias;   /* [m], or NULL */
+    float *y;            /* the plane in the first channel */
+} attn_conv_part;
+/* Part `index` of all: of the planes of the groups of the images. */
+attn_conv_part attn_conv_find(const attn_run_context *c, const attn_conv_params *p,
+                              const attn_conv_size *s, size_t index);
+/* Rows of the weight [m, k] that stay in the second-level cache while pixels pass by. */
+size_t attn_conv_cut_weight(size_t m, size_t k);
+/* The product of so many rows, from `row` on, that lacks the pixels: n and w. y: part's plane. */
+attn_gemm attn_conv_rows(const attn_conv_params *p, const attn_conv_size *s,
+                         const attn_conv_part *part, size_t row);
+/* Whether the pixels' columns are x as it is. */
+bool attn_conv_is_pointwise(const attn_conv_size *s);
+
+/* Pixels are packed into panels. parts: see attn_conv_find. */
+attn_status attn_conv_packed_scratch(attn_infer *c, const attn_conv_size *s, size_t parts);
+void attn_conv_run_packed(const attn_run_context *c, const attn_conv_params *p,
+                          const attn_conv_size *s, size_t parts);
+
+/* Pixels are read where they lie in the copied rows, in pieces of attn_kernels.piece neighbours.
+ * Where a piece goes over the end of a row, so does y, at first. */
+typedef struct attn_conv_direct {
+    size_t rows, blocks; /* of y in a task; tasks of a plane */
+    size_t pieces;       /* of a task; at most */
+    bool whole;          /* pieces hold pixels of y alone, in order */
+    attn_conv_copy copy;
+} attn_conv_direct;
+/* False if packing costs less. m: output channels of a group. */
+bool attn_conv_cut_direct(const attn_kernels *kernels, const attn_conv_size *s, size_t m,
+                          size_t parts, size_t workers, attn_conv_direct *d);
+attn_status attn_conv_direct_scratch(attn_infer *c, const attn_conv_size *s, size_t m,
+                                     const attn_conv_direct *d);
+void attn_conv_run_direct(const attn_run_context *c, const attn_conv_params *p,
+                          const attn_conv_size *s, const attn_conv_direct *d, size_t parts);
 
 /* Whether a group is one channel of images that have no depth. */
 static inline bool attn_conv_is_depthwise(const attn_conv_params *p, const attn_conv_size *s)

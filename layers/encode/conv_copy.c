@@ -3,6 +3,7 @@
 #include <string.h>
 
 enum { CHUNK = 16 }; /* floats that are copied at a time, or more than a row needs */
+enum { LINE = 16 };  /* floats of a line of the cache */
 
 attn_conv_copy attn_conv_cut_copy(const attn_conv_size *s, size_t rows)
 {
@@ -10,6 +11,7 @@ attn_conv_copy attn_conv_cut_copy(const attn_conv_size *s, size_t rows)
     t.run = s->x.out + s->x.dilation * (s->x.kernel - 1) / s->x.stride;
     t.pitch = t.run * s->x.stride;
     t.rows = (rows - 1) * s->y.stride + s->y.dilation * (s->y.kernel - 1) + 1;
+    t.plane = ((t.rows * t.pitch + LINE - 1) / LINE | 1) * LINE;
     return t;
 }
 
@@ -20,9 +22,9 @@ attn_status attn_conv_fit_copy(attn_infer *c, const attn_conv_size *s, size_t ro
         attn_mul(run, s->x.stride, floats) && attn_mul(s->y.dilation, s->y.kernel, &taps) &&
         attn_mul(rows, s->y.stride, &copied) && attn_add(taps, copied, &copied) &&
         attn_mul(*floats, copied, floats) && attn_mul(*floats, s->z.kernel, floats) &&
-        attn_mul(*floats, s->group_in, floats) && *floats < SIZE_MAX / 8) {
+        attn_mul(*floats, s->group_in, floats) && *floats < SIZE_MAX / 1024) {
         attn_conv_copy t = attn_conv_cut_copy(s, rows);
-        *floats = t.rows * t.pitch * s->z.kernel * s->group_in + ATTN_TAPS_BEHIND;
+        *floats = t.plane * s->z.kernel * s->group_in + ATTN_TAPS_BEHIND;
         return ATTN_OK;
     }
     return attn_infer_fail(c, "windows of %zu x %zu are too large", s->y.kernel, s->x.kernel);
@@ -30,10 +32,12 @@ attn_status attn_conv_fit_copy(attn_infer *c, const attn_conv_size *s, size_t ro
 
 void attn_conv_offsets(const attn_conv_size *s, const attn_conv_copy *t, size_t *offset)
 {
-    for (size_t k = 0; k < s->k; k++) {
-        size_t x = k % s->x.kernel * s->x.dilation, rest = k / s->x.kernel;
-        size_t y = rest % s->y.kernel * s->y.dilation, plane = rest / s->y.kernel;
-        offset[k] = (plane * t->rows + y) * t->pitch + x % s->x.stride * t->run + x / s->x.stride;
+    for (size_t plane = 0; plane < s->group_in * s->z.kernel; plane++) {
+        for (size_t y = 0; y < s->y.kernel; y++) {
+            size_t row = plane * t->plane + y * s->y.dilation * t->pitch, x = 0;
+            for (size_t i = 0; i < s->x.kernel; i++, x += s->x.dilation)
+                *offset++ = row + x % s->x.stride * t->run + x / s->x.stride;
+        }
     }
 }
 
@@ -66,6 +70,15 @@ static void split_pairs(float *even, float *odd, const float *from, size_t n)
     }
 }
 
+static inline size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+static inline size_t most(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 /* The elements of run r that lie in the row: before <= r + i * stride < before + in. */
 static void clip_run(const attn_window *w, size_t run, size_t r, size_t *first, size_t *end)
 {
@@ -81,32 +94,37 @@ static void copy_run(float *to, const float *row, const attn_window *w, size_t r
     for (size_t i = first; i < end; i++) to[i] = row[r + i * w->stride - w->before];
 }
 
-/* The runs of a row with a stride. */
+/* Of a run: its elements from x, [first, end). */
+typedef struct run_clip {
+    size_t first, end;
+} run_clip;
+
+/* Two runs, which take turns: clip [2], and the part that both have. */
+static void copy_two_runs(float *to, const float *row, const attn_window *w, size_t run,
+                          const run_clip *clip, run_clip both)
+{
+    for (size_t r = 0; r < 2; r++) {
+        float *y = to + r * run;
+        for (size_t i = 0; i < clip[r].first; i++) y[i] = 0;
+        copy_run(y, row, w, r, clip[r].first, least(both.first, clip[r].end));
+        copy_run(y, row, w, r, most(both.end, clip[r].first), clip[r].end);
+        for (size_t i = clip[r].end; i < run; i++) y[i] = 0;
+    }
+    if (both.first < both.end)
+        split_pairs(to + both.first, to + run + both.first, row + (2 * both.first - w->before),
+                    both.end - both.first);
+}
+
+/* The runs of a row with another stride. */
 static void copy_runs(float *to, const float *row, const attn_window *w, size_t run)
 {
-    size_t low[2] = {0}, high[2] = {0};
-    for (size_t r = 0; r < w->stride; r++) {
-        float *y = to + r * run;
+    for (size_t r = 0; r < w->stride; r++, to += run) {
         size_t first, end;
         clip_run(w, run, r, &first, &end);
-        for (size_t i = 0; i < first; i++) y[i] = 0;
-        for (size_t i = end; i < run; i++) y[i] = 0;
-        if (w->stride != 2) {
-            copy_run(y, row, w, r, first, end);
-            continue;
-        }
-        low[r] = first;
-        high[r] = end;
+        for (size_t i = 0; i < first; i++) to[i] = 0;
+        copy_run(to, row, w, r, first, end);
+        for (size_t i = end; i < run; i++) to[i] = 0;
     }
-    if (w->stride != 2) return;
-    size_t first = low[0] > low[1] ? low[0] : low[1], end = high[0] < high[1] ? high[0] : high[1];
-    if (end < first) end = first;
-    for (size_t r = 0; r < 2; r++) {
-        copy_run(to + r * run, row, w, r, low[r], first < high[r] ? first : high[r]);
-        copy_run(to + r * run, row, w, r, end > low[r] ? end : low[r], high[r]);
-    }
-    if (first < end)
-        split_pairs(to + first, to + run + first, row + (2 * first - w->before), end - first);
 }
 
 void attn_conv_copy_rows(const attn_conv_size *s, const attn_conv_copy *t, float *to,
@@ -114,11 +132,19 @@ void attn_conv_copy_rows(const attn_conv_size *s, const attn_conv_copy *t, float
 {
     const attn_window *w = &s->x;
     size_t count = (rows - 1) * s->y.stride + s->y.dilation * (s->y.kernel - 1) + 1;
+    run_clip clip[2], both = {0};
+    if (w->stride == 2) {
+        for (size_t r = 0; r < 2; r++) clip_run(w, t->run, r, &clip[r].first, &clip[r].end);
+        both.first = most(clip[0].first, clip[1].first);
+        both.end = most(both.first, least(clip[0].end, clip[1].end));
+    }
     for (size_t i = 0; i < count; i++, to += t->pitch) {
         size_t y = first * s->y.stride + i - s->y.before;
         if (!plane || y >= s->y.in) {
             memset(to, 0, t->pitch * sizeof(float));
-        } else if (w->stride > 1) {
+        } else if (w->stride == 2) {
+            copy_two_runs(to, plane + y * w->in, w, t->run, clip, both);
+        } else if (w->stride > 2) {
             copy_runs(to, plane + y * w->in, w, t->run);
         } else {
             size_t before = w->before < t->run ? w->before : t->run;
@@ -127,5 +153,17 @@ void attn_conv_copy_rows(const attn_conv_size *s, const attn_conv_copy *t, float
             copy_floats(to + before, plane + y * w->in, n, end);
             for (size_t k = before + n; k < t->run; k++) to[k] = 0;
         }
+    }
+}
+
+void attn_conv_copy_planes(const attn_conv_size *s, const attn_conv_copy *t, float *to,
+                           const float *x, size_t z, size_t first, size_t rows)
+{
+    size_t plane = s->y.in * s->x.in;
+    const float *end = x + s->group_in * s->plane;
+    for (size_t i = 0; i < s->group_in * s->z.kernel; i++, to += t->plane) {
+        size_t at = z * s->z.stride + i % s->z.kernel * s->z.dilation - s->z.before;
+        const float *from = x + i / s->z.kernel * s->plane;
+        attn_conv_copy_rows(s, t, to, at < s->z.in ? from + at * plane : NULL, end, first, rows);
     }
 }

@@ -114,7 +114,7 @@ static attn_status pool_infer(attn_infer *c, const void *params)
     }
     ATTN_TRY(attn_want_count(c, &c->out[0], &count));
     c->flops = (double)count * (double)w[0].kernel * (double)w[1].kernel * (double)w[2].kernel;
-    return attn_add_scratch(c, 2 * w[2].in + padded_length(&w[2]), sizeof(float),
+    return attn_add_scratch(c, 2 * (w[2].in + padded_length(&w[2])), sizeof(float),
                             &c->worker_scratch);
 }
 
@@ -136,31 +136,33 @@ static void raise(const pool_row *j, float *to, const float *x)
         for (size_t i = 0; i < n; i++) to[i] = (float)pow(fabs((double)x[i]), (double)j->p->p);
 }
 
-/* All rows of x that a row of y takes, as one. */
-static void reduce_columns(const pool_row *j, const float *x, size_t z, size_t y, float *column)
+/* All rows of x that a row of y takes, as one: in column, or the only one where it lies. */
+static const float *reduce_columns(const pool_row *j, const float *x, size_t z, size_t y,
+                                   float *column)
 {
     const attn_window *wz = &j->w[0], *wy = &j->w[1];
     size_t width = j->w[2].in, first_z, end_z, first_y, end_y;
     float *raised = column + width;
-    bool none = true;
+    const float *all = NULL;
     attn_clip_window(wz, z, &first_z, &end_z);
     attn_clip_window(wy, y, &first_y, &end_y);
     for (size_t kz = first_z; kz < end_z; kz++)
-        for (size_t ky = first_y; ky < end_y; ky++, none = false) {
+        for (size_t ky = first_y; ky < end_y; ky++) {
             size_t row = (z * wz->stride + kz * wz->dilation - wz->before) * wy->in +
                          (y * wy->stride + ky * wy->dilation - wy->before);
             const float *from = x + row * width;
             if (j->p->kind == POOL_LP) {
-                raise(j, none ? column : raised, from);
-                from = raised;
-            } else if (none) {
-                memcpy(column, from, width * sizeof(float));
+                raise(j, all ? raised : column, from);
+                from = all ? raised : column;
             }
-            if (!none)
+            if (all)
                 j->c->kernels->binary(j->p->kind == POOL_MAX ? ATTN_BIN_MAX : ATTN_BIN_ADD, column,
-                                      column, 1, from, 1, width);
+                                      all, 1, from, 1, width);
+            all = all ? column : from;
         }
-    for (size_t i = 0; none && i < width; i++) column[i] = j->p->kind == POOL_MAX ? -INFINITY : 0;
+    if (all) return all;
+    for (size_t i = 0; i < width; i++) column[i] = j->p->kind == POOL_MAX ? -INFINITY : 0;
+    return column;
 }
 
 /* Elements of window `at` that lie in the input or in the padding. */
@@ -173,65 +175,72 @@ static size_t padded_count(const attn_window *w, size_t at)
 
 static size_t inner_count(const attn_window *w, size_t at)
 {
-    size_t first, end;
+    size_t first = at * w->stride, end, reach = (w->kernel - 1) * w->dilation;
+    if (first >= w->before && first - w->before + reach < w->in) return w->kernel;
     attn_clip_window(w, at, &first, &end);
     return end - first;
 }
 
-/* The column with its padding around it. */
-static void pad_column(const pool_row *j, const float *column, float *to)
+/* The column with its padding around it: in `to`, or as it is. */
+static const float *pad_column(const pool_row *j, const float *column, float *to)
 {
     const attn_window *w = &j->w[2];
     float outside = j->p->kind == POOL_MAX ? -INFINITY : 0;
     size_t length = padded_length(w), before = w->before < length ? w->before : length;
     size_t n = w->in < length - before ? w->in : length - before;
+    if (n == length) return column;
     for (size_t i = 0; i < before; i++) to[i] = outside;
     memcpy(to + before, column, n * sizeof(float));
     for (size_t i = before + n; i < length; i++) to[i] = outside;
+    return to;
 }
 
-/* A window's elements from the first on, one after the other. */
-static void reduce_windows(const pool_row *j, const float *x, float *to)
+/* A window's elements from the first on, one after the other. Windows that lie close are reduced at
+ * every place, as those are neighbours, into all: [padded_length], and then picked. */
+static void reduce_windows(const pool_row *j, const float *x, float *all, float *to)
+{
+    enum { MOST_STRIDE = 4 };
+    const attn_window *w = &j->w[2];
+    attn_binary op = j->p->kind == POOL_MAX ? ATTN_BIN_MAX : ATTN_BIN_ADD;
+    bool close = w->stride <= MOST_STRIDE;
+    size_t runs = close ? 1 : w->out, count = close ? (w->out - 1) * w->stride + 1 : 1;
+    for (size_t i = 0; i < runs; i++) {
+        const float *from = x + i * w->stride;
+        float *y = w->stride == 1 || !close ? to + i : all;
+        if (w->kernel == 1) memcpy(y, from, count * sizeof(float));
+        for (size_t k = 1; k < w->kernel; k++)
+            j->c->kernels->binary(op, y, from + k * w->dilation, 1, k == 1 ? from : y, 1, count);
+    }
+    for (size_t i = 0; close && w->stride > 1 && i < w->out; i++) to[i] = all[i * w->stride];
+}
+
+/* Sums to means; runs of windows of one count at a time. */
+static void divide_row(const pool_row *j, float *to, size_t z, size_t y)
 {
     const attn_window *w = &j->w[2];
-    bool largest = j->p->kind == POOL_MAX;
-    if (w->stride == 1) {
-        memcpy(to, x, w->out * sizeof(float));
-        for (size_t k = 1; k < w->kernel; k++)
-            j->c->kernels->binary(largest ? ATTN_BIN_MAX : ATTN_BIN_ADD, to, x + k * w->dilation, 1,
-                                  to, 1, w->out);
-        return;
-    }
-    for (size_t i = 0; i < w->out; i++, x += w->stride) {
-        float value = *x;
-        for (size_t k = 1; k < w->kernel; k++) {
-            float next = x[k * w->dilation];
-            if (!largest)
-                value += next;
-            else if (next > value || next != next)
-                value = next;
-        }
-        to[i] = value;
+    size_t (*count)(const attn_window *, size_t) = j->p->count_padding ? padded_count : inner_count;
+    size_t rows = count(&j->w[0], z) * count(&j->w[1], y), reach = (w->kernel - 1) * w->dilation;
+    size_t room = w->before + w->in + (j->p->count_padding ? w->after : 0);
+    size_t whole =
+        room > reach ? (room - reach - 1) / w->stride + 1 : 0; /* those before end in it */
+    for (size_t i = 0, end; i < w->out; i = end) {
+        size_t n = rows * count(w, i);
+        float divisor = n ? (float)n : 1; /* a window of nothing is 0 */
+        end = count(w, i) == w->kernel && whole > i ? whole : i + 1;
+        if (end > w->out) end = w->out;
+        j->c->kernels->binary(ATTN_BIN_DIV, to + i, to + i, 1, &divisor, 0, end - i);
     }
 }
 
-static void reduce_row(const pool_row *j, const float *padded, float *to, size_t z, size_t y)
+static void reduce_row(const pool_row *j, const float *padded, float *all, float *to, size_t z,
+                       size_t y)
 {
     const pool_params *p = j->p;
-    const attn_window *w = &j->w[2];
-    size_t (*count)(const attn_window *, size_t) = p->count_padding ? padded_count : inner_count;
-    reduce_windows(j, padded, to);
-    if (p->kind == POOL_MAX || (p->kind == POOL_LP && p->p == 1)) return;
-    if (p->kind == POOL_LP) {
-        for (size_t i = 0; i < w->out; i++)
-            to[i] = p->p == 2 ? sqrtf(to[i]) : (float)pow((double)to[i], 1 / (double)p->p);
-        return;
-    }
-    size_t rows = count(&j->w[0], z) * count(&j->w[1], y);
-    for (size_t i = 0; i < w->out; i++) {
-        size_t n = rows * count(w, i);
-        to[i] = n ? to[i] / (float)n : 0;
-    }
+    reduce_windows(j, padded, all, to);
+    if (p->kind == POOL_MEAN) divide_row(j, to, z, y);
+    if (p->kind != POOL_LP || p->p == 1) return;
+    for (size_t i = 0; i < j->w[2].out; i++)
+        to[i] = p->p == 2 ? sqrtf(to[i]) : (float)pow((double)to[i], 1 / (double)p->p);
 }
 
 /* One window over all of x, which is a row. */
@@ -299,9 +308,10 @@ static void pool_task(const attn_run_context *c, const void *params, size_t item
                 (int32_t)(i / rows * image + found);
         }
         if (j.p->global || j.p->indices) continue;
-        reduce_columns(&j, x, z, y, column);
-        pad_column(&j, column, column + 2 * j.w[2].in);
-        reduce_row(&j, column + 2 * j.w[2].in, to, z, y);
+        x = reduce_columns(&j, x, z, y, column);
+        float *padded = column + 2 * j.w[2].in;
+        x = pad_column(&j, x, padded);
+        reduce_row(&j, x, padded + padded_length(&j.w[2]), to, z, y);
     }
 }
 

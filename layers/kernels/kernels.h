@@ -106,7 +106,7 @@ static inline size_t attn_block_group(attn_panel_type type)
 /* y = unary(scale * (x . w) + column_bias + row_bias) + residual
  *   x: [m, k] with row stride ldx
  *   w: packed panels of [k, n], see attn_kernels.pack; or, with ldw != 0, the f32 matrix [k, n]
- *      itself with row stride ldw, used where it lies
+ *      itself with row stride ldw, used where it lies; or, with offset, in pieces (see there)
  *   y: [m, n] with row stride ldy; must not overlap x or w; may be residual itself
  *   column_bias: [n], row_bias: [m], residual: [m, n] with row stride ldr; each may be NULL */
 typedef struct attn_gemm {
@@ -118,6 +118,10 @@ typedef struct attn_gemm {
     attn_panel_type type;
     const void *w;
     size_t ldw;
+    /* Not NULL: w + piece[i] + offset[t] is where row t of the columns i * attn_kernels.piece ...
+     * of an f32 w begins, as windows have it that slide over an image. offset: [k]; piece: [ceil(n
+     * / attn_kernels.piece)], each of which is read as a whole. */
+    const size_t *offset, *piece;
     float *y;
     size_t ldy;
     float scale; /* 1 for none; multiplying by 1 is exact */
@@ -151,6 +155,7 @@ typedef struct attn_kernels {
      * missing columns are zero. F32: each [k][panel] floats. A panel of another type is opaque, has
      * its scales in it, and is as good alone as among others. */
     size_t panel;
+    size_t piece; /* columns of a piece, see attn_gemm.offset; divides a panel */
     /* Bytes of one panel, a multiple of 64 but for F32; 0 if that overflows. k > 0. */
     size_t (*panel_bytes)(attn_panel_type type, size_t k);
 

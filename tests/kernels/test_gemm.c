@@ -68,6 +68,24 @@ static float *place_rows(int i, const float *x, size_t rows, size_t columns, siz
 
 /* MATRIX: w as it is, with gaps between its rows. */
 enum { COLUMN_BIAS = 1, ROW_BIAS = 2, RESIDUAL = 4, IN_PLACE = 8, MATRIX = 16, OPTIONS = 32 };
+enum { PIECES = OPTIONS }; /* instead: w in pieces, with its rows and columns from back to front */
+
+/* w: [k, n] in pieces, with gaps between them, at the end or the front of mem[1]. */
+static void place_pieces(attn_gemm *g, const attn_kernels *kernels, const float *w, int place)
+{
+    static size_t offset[LARGE], piece[MAX_COLUMNS];
+    size_t width = kernels->piece, pieces = (g->n + width - 1) / width, step = pieces * width + 3;
+    float *to = guarded_place(&mem[1], g->k ? g->k * step - 3 : 0, place);
+    for (size_t i = 0; i < pieces; i++) piece[i] = (pieces - 1 - i) * width;
+    for (size_t t = 0; t < g->k; t++) {
+        offset[t] = (g->k - 1 - t) * step;
+        for (size_t j = 0; j < pieces * width; j++)
+            to[offset[t] + piece[j / width] + j % width] = j < g->n ? w[t * g->n + j] : 1;
+    }
+    g->w = to;
+    g->offset = offset;
+    g->piece = piece;
+}
 
 static void check_gemm(size_t m, size_t n, size_t k, attn_unary unary, unsigned options, int kind)
 {
@@ -98,7 +116,9 @@ static void check_gemm(size_t m, size_t n, size_t k, attn_unary unary, unsigned 
         h.ldy = ldy;
         h.ldr = ldr;
         h.x = place_rows(0, x, m, k, ldx, place);
-        if (options & MATRIX && ldw) {
+        if (options & PIECES) {
+            place_pieces(&h, kernels, w, place);
+        } else if (options & MATRIX && ldw) {
             h.w = place_rows(1, w, k, n, ldw, place);
             h.ldw = ldw;
         } else {
@@ -138,6 +158,19 @@ static void test_shapes(void **state)
         for (size_t n = 0; n < COUNT(ns); n++)
             for (size_t k = 0; k < COUNT(ks); k++)
                 check_gemm(m, ns[n], ks[k], ATTN_IDENTITY, draw() % OPTIONS, ORDINARY);
+}
+
+static void test_pieces(void **state)
+{
+    (void)state;
+    for (size_t m = 1; m <= MAX_ROWS; m++)
+        for (size_t n = 1; n < 100; n += 1 + draw() % 5)
+            check_gemm(m, n, draw() % 50, (attn_unary)(draw() % ATTN_UNARY_COUNT),
+                       PIECES | draw() % OPTIONS, (int)(draw() % VALUE_KINDS));
+    mem = large;
+    check_gemm(30, 40, 1100, ATTN_IDENTITY, PIECES | COLUMN_BIAS, ORDINARY);
+    check_gemm(250, 20, 600, ATTN_RELU, PIECES | ROW_BIAS, ORDINARY);
+    mem = small;
 }
 
 static void test_options(void **state)
@@ -240,9 +273,9 @@ static void test_pack(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),   cmocka_unit_test(test_options),
-        cmocka_unit_test(test_extremes), cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_pack),
+        cmocka_unit_test(test_shapes),  cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_options), cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_errors),  cmocka_unit_test(test_pack),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
