@@ -25,6 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
+import turns
+
 TOLERANCE = 1e-4
 DTYPES = {"float32": 0, "int64": 3, "int32": 4, "uint8": 5, "bool": 6}  # attn_dtype
 
@@ -119,7 +121,9 @@ class Worker:
     def times(self, runs: int) -> list[float]:
         self.process.stdin.write(f"{runs}\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        times = json.loads(self.process.stdout.readline())
+        turns.wait_until_idle(self.process.pid)
+        return times
 
     def close(self) -> None:
         self.process.stdin.close()

@@ -28,6 +28,7 @@ import numpy as np
 import peers_cold
 import peers_models
 import peers_report
+import turns
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGES = ["onnxruntime", "openvino", "ncnn", "pnnx", "torch", "transformers"]
@@ -107,23 +108,10 @@ class Worker:
         return json.loads(answer)
 
     def cpu_nanoseconds(self):
-        total, tasks = 0, "/proc/%d/task" % self.process.pid
-        for task in os.listdir(tasks):
-            try:
-                with open("%s/%s/schedstat" % (tasks, task), encoding="ascii") as file:
-                    total += int(file.read().split()[0])
-            except (OSError, ValueError, IndexError):
-                pass
-        return total
+        return turns.cpu_nanoseconds(self.process.pid)
 
     def wait_until_idle(self):
-        """A pool that still spins would take time from the next contestant."""
-        end = time.monotonic() + 1
-        while time.monotonic() < end:
-            before = self.cpu_nanoseconds()
-            time.sleep(0.004)
-            if self.cpu_nanoseconds() - before < 100000:
-                return
+        turns.wait_until_idle(self.process.pid)
 
     def close(self):
         self.process.stdin.close()
