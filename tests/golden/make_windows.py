@@ -459,6 +459,23 @@ for half, sampling, scale in ((True, 2, 1.0), (False, 3, 0.5), (True, 0, 0.8), (
     case("roi_align", {"x": x, "b": boxes, "i": images}, {"y": y}, height=3, width=4, sampling=sampling, scale=scale, half_pixel=half, tolerance=2e-5)
 refuse({"layer": "roi_align", "in": ["x", "b", "i"]}, {"x": [1, 2, 3, 4], "b": [2, 4], "i": [2]}, "i32")
 
+# Rows of y that are several vectors of pixels long, or end within one, in several blocks.
+for channels, spatial, o, kernel, a in [(3, (21, 37), 9, (3, 3), {"padding": 1}), (2, (18, 32), 6, (3, 3), {"padding": 1}),
+                                        (3, (40, 33), 5, (5, 3), {"stride": 2, "padding": [2, 1]}),
+                                        (70, (9, 20), 3, (3, 3), {"padding": [0, 2], "dilation": [1, 2]}),
+                                        (1, (5, 260), 2, (2, 5), {}), (4, (8, 8), 30, (3, 3), {"padding": 1})]:
+    x, w, b = rand(1, channels, *spatial), rand(o, channels, *kernel, scale=0.2), rand(o)
+    y = F.conv2d(around(t(x), a.get("padding", 0), 2), t(w), t(b), a.get("stride", 1), 0, tuple(spread(a.get("dilation", 1), 2)))
+    case("conv2d", {"x": x}, {"y": y}, {"c.weight": w, "c.bias": b}, batched=("x",), weight="c", **a)
+for a in ({"stride": 5}, {"stride": 2, "padding": 1}, {"stride": 3, "dilation": 2}):
+    x = rand(1, 2, 23, 29)
+    y = F.max_pool2d(t(x), 3, a["stride"], a.get("padding", 0), a.get("dilation", 1))
+    case("pool", {"x": x}, {"y": y}, kind="max", kernel=[3, 3], **a)
+    if "dilation" not in a:
+        for count in (True, False):
+            y = F.avg_pool2d(t(x), 3, a["stride"], a.get("padding", 0), count_include_pad=count)
+            case("pool", {"x": x}, {"y": y}, kind="mean", kernel=[3, 3], count_include_pad=count, **a)
+
 # ---- written -----------------------------------------------------------------------------------
 
 for name, items in (("windows", cases), ("windows_errors", errors)):
