@@ -174,12 +174,18 @@ size_t attn_conv_cut_weight(size_t m, size_t k)
     return m < most ? m : most;
 }
 
+/* Floats from row to row of the weight. */
+static size_t weight_step(const conv_params *p, const conv_size *s)
+{
+    return p->weight.form == ATTN_SPREAD ? attn_spread_rows(s->out, s->k) : s->k;
+}
+
 attn_conv_part attn_conv_find(const attn_run_context *c, const attn_conv_params *p,
                               const attn_conv_size *s, size_t index)
 {
     size_t z = index % s->z.out, group = index / s->z.out % p->groups;
     size_t image = index / s->z.out / p->groups, item = image / s->images, m = s->out / p->groups;
-    size_t step = p->weight.form == ATTN_SPREAD ? attn_spread_rows(s->out, s->k) : s->k;
+    size_t step = weight_step(p, s);
     const float *bias = attn_conv_bias(c, p, item);
     image = image % s->images * p->groups + group;
     return (attn_conv_part){.z = z,
@@ -194,7 +200,7 @@ attn_gemm attn_conv_rows(const attn_conv_params *p, const attn_conv_size *s,
                          const attn_conv_part *part, size_t row)
 {
     size_t m = s->out / p->groups, most = attn_conv_cut_weight(m, s->k);
-    size_t step = p->weight.form == ATTN_SPREAD ? attn_spread_rows(s->out, s->k) : s->k;
+    size_t step = weight_step(p, s);
     return (attn_gemm){.m = m - row < most ? m - row : most,
                        .k = s->k,
                        .x = part->weight + row * step,

@@ -27,8 +27,9 @@ static size_t add_spans(const attn_conv_size *s, size_t step, size_t rows, size_
             continue;
         }
         size_t left = s->x.out - x, count = left < width - i ? left : width - i;
-        conv_span next = {column + i, y * s->x.out + x, count}, *last = span + spans - 1;
-        if (spans && last->from + last->count == next.from && last->to + last->count == next.to)
+        conv_span next = {column + i, y * s->x.out + x, count};
+        conv_span *last = spans ? &span[spans - 1] : NULL;
+        if (last && last->from + last->count == next.from && last->to + last->count == next.to)
             last->count += count;
         else
             span[spans++] = next;
@@ -116,8 +117,8 @@ typedef struct direct_job {
     size_t *offset, *piece; /* of taps and pieces in a task's copy */
     conv_span *span;
     size_t spans;
-    size_t sums; /* where they begin in a worker's scratch, floats; their rows' stride */
-    size_t step;
+    size_t sums; /* where those of the pieces begin in a worker's scratch, behind the copy */
+    size_t step; /* from row to row of these */
 } direct_job;
 
 /* The pixels of y among those of the pieces. */

@@ -195,23 +195,35 @@ static const float *pad_column(const pool_row *j, const float *column, float *to
     return to;
 }
 
+static void pick(float *to, const float *x, size_t stride, size_t n)
+{
+    for (size_t i = 0; i < n; i++) to[i] = x[i * stride];
+}
+
 /* A window's elements from the first on, one after the other. Windows that lie close are reduced at
- * every place, as those are neighbours, into all: [padded_length], and then picked. */
+ * every place, as those are neighbours, and then picked; of others the elements are picked first.
+ * all: [padded_length], for what is not picked yet. */
 static void reduce_windows(const pool_row *j, const float *x, float *all, float *to)
 {
-    enum { MOST_STRIDE = 4 };
+    enum { CLOSE = 4 };
     const attn_window *w = &j->w[2];
     attn_binary op = j->p->kind == POOL_MAX ? ATTN_BIN_MAX : ATTN_BIN_ADD;
-    bool close = w->stride <= MOST_STRIDE;
-    size_t runs = close ? 1 : w->out, count = close ? (w->out - 1) * w->stride + 1 : 1;
-    for (size_t i = 0; i < runs; i++) {
-        const float *from = x + i * w->stride;
-        float *y = w->stride == 1 || !close ? to + i : all;
-        if (w->kernel == 1) memcpy(y, from, count * sizeof(float));
-        for (size_t k = 1; k < w->kernel; k++)
-            j->c->kernels->binary(op, y, from + k * w->dilation, 1, k == 1 ? from : y, 1, count);
+    bool close = w->stride <= CLOSE;
+    size_t count = close ? (w->out - 1) * w->stride + 1 : w->out;
+    float *y = close && w->stride > 1 ? all : to;
+    if (!close)
+        pick(y, x, w->stride, count);
+    else if (w->kernel == 1)
+        memcpy(y, x, count * sizeof(float));
+    for (size_t k = 1; k < w->kernel; k++) {
+        const float *next = x + k * w->dilation;
+        if (!close) {
+            pick(all, next, w->stride, count);
+            next = all;
+        }
+        j->c->kernels->binary(op, y, next, 1, close && k == 1 ? x : y, 1, count);
     }
-    for (size_t i = 0; close && w->stride > 1 && i < w->out; i++) to[i] = all[i * w->stride];
+    if (y == all) pick(to, all, w->stride, w->out);
 }
 
 /* Sums to means; runs of windows of one count at a time. */
