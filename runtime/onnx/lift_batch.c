@@ -76,7 +76,8 @@ static bool is_shape(const attn_ir_node *node, size_t slot)
 {
     return attn_ir_is(node, "Resize")
                ? slot == 3
-               : slot == 1 && (attn_ir_is(node, "Reshape") || attn_ir_is(node, "Expand"));
+               : slot == 1 && (attn_ir_is(node, "Reshape") || attn_ir_is(node, "Expand") ||
+                               attn_ir_is(node, "Tile"));
 }
 
 /* Numbers and symbols of lift_trivial.c: computed by nothing. */

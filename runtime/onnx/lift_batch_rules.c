@@ -380,8 +380,22 @@ static bool pad(attn_batch *b, attn_ir_node *node)
            drop_number(b, node, 1, 2, 0);
 }
 
+/* Of what has no batch: as many of it as there are items, and not in any other dimension. */
+static bool repeats_items(const attn_batch *b, const attn_ir_node *node)
+{
+    const attn_ir_value *x = node->in[0], *times = attn_ir_in(node, 1), *y = node->out[0];
+    if (!x->shaped || !times || y->batch != ATTN_BATCH_FIRST || x->rank != y->rank ||
+        times->elements != (size_t)x->rank || !attn_ir_is_symbol(&times->element[0]) ||
+        !attn_batch_in(b, &times->element[0]))
+        return false;
+    for (size_t i = 1; i < times->elements; i++)
+        if (!attn_lift_is_one(&times->element[i])) return false;
+    return true;
+}
+
 static bool tile(attn_batch *b, attn_ir_node *node)
 {
+    if (node->in[0] && !node->in[0]->batch) return repeats_items(b, node) && expand(b, node);
     return passes(node, 2) && others_free(node, 1) && drop_number(b, node, 1, 1, 1);
 }
 

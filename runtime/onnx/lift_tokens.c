@@ -1,6 +1,7 @@
 /* What transformers do with tokens, where the batch is gone:
  *
- *   patches    a convolution whose stride is its kernel, its channels made rows [tokens, dim]
+ *   patches    a convolution whose stride is its kernel, its channels made rows [tokens, dim];
+ *              where it only moves pixels into rows, the product that follows is folded into it
  *   rows       constants in front of x, or behind it: class token, registers
  *   token      one row of x
  *   positions  x + the first rows of a table
@@ -55,6 +56,59 @@ static bool is_turned(const attn_view *view, size_t tokens, size_t dim)
     return true;
 }
 
+/* Each row of the weight [dim, pixels of a patch] is one 1 and else 0, as what cuts patches of an
+ * image with nothing computed is exported (Keras, extract_patches): pixel[d], the one that it is.
+ */
+static bool picks_pixels(const attn_onnx_tensor *weight, size_t *pixel)
+{
+    size_t dim = weight->dim[0], pixels = weight->count / dim;
+    for (size_t d = 0; d < dim; d++) {
+        size_t ones = 0;
+        for (size_t p = 0; p < pixels; p++) {
+            double w = attn_tensor_float(weight, d * pixels + p);
+            if (w != 0 && w != 1) return false;
+            if (w == 1) pixel[d] = p;
+            ones += w == 1;
+        }
+        if (ones != 1) return false;
+    }
+    return true;
+}
+
+/* Linear(patches that are only cut): its weights, moved to the pixels that they are for. */
+static void fold_linear(attn_ir *ir, attn_ir_node *patches)
+{
+    const attn_ir_value *weight = patches->in[1];
+    attn_ir_node *next = attn_ir_only_reader(patches->out[0]);
+    bool linear = next && strcmp(next->op, "Linear") == 0 && strcmp(next->domain, "attn") == 0;
+    if (!linear || attn_ir_in(patches, 2) || next->in[0] != patches->out[0] ||
+        !weight->constant->count)
+        return;
+    const attn_onnx_tensor *cut = weight->constant, *w = next->in[1]->constant;
+    bool transposed = attn_ir_int(next, "transposed", 0);
+    size_t dim = cut->dim[0], pixels = cut->count / dim, out = w->dim[transposed ? 1 : 0];
+    size_t shape[4] = {out, cut->dim[1], cut->dim[2], cut->dim[3]};
+    size_t *pixel = attn_arena_get(ir->arena, dim, sizeof *pixel, ir->err);
+    float *moved = pixel ? attn_arena_get(ir->arena, out * pixels, sizeof *moved, ir->err) : NULL;
+    if (!moved) {
+        ir->failed = true;
+        return;
+    }
+    if (w->scale || !picks_pixels(cut, pixel)) return;
+    for (size_t n = 0; n < out; n++)
+        for (size_t d = 0; d < dim; d++)
+            moved[n * pixels + pixel[d]] +=
+                (float)attn_tensor_float(w, transposed ? d * out + n : n * dim + d);
+    attn_ir_value *in[3] = {patches->in[0],
+                            attn_ir_new_floats(ir, next->in[1]->name, moved, 4, shape),
+                            attn_ir_in(next, 2)};
+    if (!in[1]) return;
+    attn_ir_node *fresh = attn_lift_make(ir, next->out[0], "PatchEmbed", in[2] ? 3 : 2, in);
+    if (!fresh) return;
+    fresh->name = next->name;
+    fresh->scope = next->scope;
+}
+
 static void lift_patches(attn_ir *ir, attn_ir_node *conv)
 {
     enum { MOST_STEPS = 8 };
@@ -85,6 +139,7 @@ static void lift_patches(attn_ir *ir, attn_ir_node *conv)
     fresh->name = conv->name;
     fresh->scope = conv->scope;
     attn_ir_give(ir, found, fresh, 0);
+    fold_linear(ir, fresh);
 }
 
 /* ---- rows ----------------------------------------------------------------------------------- */

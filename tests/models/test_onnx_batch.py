@@ -115,6 +115,37 @@ class Batch(Onnx):
                                                         "w": array((1, 4, 6))})
         self.goes(path, [8, 6])
 
+    def test_tiled_constants(self) -> None:
+        """Rows that are the same for every item, as Keras repeats them; and what makes more rows of them stays."""
+        nodes = [self.node("Shape", "x", "s", end=1), self.node("Concat", "s one one", "t", axis=0),
+                 self.node("Tile", "w t", "z"), self.node("Add", "x z", "y")]
+        self.goes(self.one(nodes, {"x": ["b", 4, 6]}, "y", {"w": array((1, 4, 6)), "one": np.array([1])}), [4, 6])
+        nodes[1] = self.node("Concat", "s two one", "t", axis=0)
+        path = self.one(nodes, {"x": ["b", 4, 6]}, "y", {"w": array((1, 2, 6)), "one": np.array([1]), "two": np.array([2])})
+        self.stays(path, [4, 6])
+
+    def test_cut_patches(self) -> None:
+        """A convolution that only moves pixels into rows, as Keras' extract_patches, goes into the product behind it."""
+        cut = np.zeros((12, 3, 2, 2), np.float32)  # rows of a patch: y, x, channel
+        for row in range(12):
+            cut[row, row % 3, row // 6, row // 3 % 2] = 1
+        product = [self.node("MatMul", "r w", "m"), self.node("Add", "m d", "y")]
+        nodes = [self.node("Conv", "x cut", "c", strides=[2, 2]), self.node("Transpose", "c", "t", perm=[0, 2, 3, 1]),
+                 self.node("Reshape", "t rows", "r"), *product]
+        tensors = {"cut": cut, "rows": np.array([-1, 12, 12]), "w": array((12, 5), 1), "d": array((5,), 2)}
+        shape = {"x": ["b", 3, 8, 6]}
+        layers = self.goes(self.one(nodes, shape, "y", tensors), [3, 8, 6])
+        self.assertEqual([layer["layer"] for layer in layers], ["patch_embed"])
+        for name, at, value in (("half", (3, 0, 0, 1), 0.5), ("two", (3, 1, 1, 1), 1), ("none", (3, 0, 0, 1), 0)):
+            with self.subTest(name=name):
+                other = cut.copy()
+                other[at] = value
+                layers = self.goes(self.one(nodes, shape, "y", tensors | {"cut": other}), [3, 8, 6])
+                self.assertEqual([layer["layer"] for layer in layers], ["patch_embed", "linear"])
+        twice = self.one([*nodes, self.node("ReduceMax", "r", "z", axes=[1])], shape, "y z", tensors)
+        layers = self.goes(twice, [3, 8, 6])  # the rows are read elsewhere, too
+        self.assertEqual([layer["layer"] for layer in layers], ["patch_embed", "linear", "reduce_max"])
+
     def test_inputs(self) -> None:
         """All have it, and nowhere else."""
         add = [self.node("Add", "x z", "y")]

@@ -9,7 +9,8 @@
  * rows of x (or with --cold; --hot: never) each call takes other weights, all of them larger than
  * the caches; the share is of the measured bandwidth then, otherwise of what multiply-adds in
  * registers reach, each measured in the same rounds. A ratio is the peer's time by ours. I8 meets
- * u8 x s8 -> f32, BF16_DOT bf16; x is quantised before. Columns are split over the threads.
+ * u8 x s8 -> f32, BF16_DOT bf16; x is quantised before. Columns are split over the threads. Rows of
+ * x that would share the lines of the cache are moved apart first, in our time, as "linear" does.
  * ATTN_CPU chooses the instruction set.
  *
  * Threads are pinned, ours and oneDNN's: after a pause the system may wake two on one core. */
@@ -102,6 +103,8 @@ typedef struct attn_peer {
     const char *w; /* [copies][bytes] */
     size_t bytes, copies, next;
     size_t tasks, panels; /* of a task */
+    const float *x;       /* rows that g.x has further apart; NULL: none */
+    float *apart;
 } attn_peer;
 
 /* Any integers that every type has. */
@@ -124,6 +127,11 @@ static void attn_peer_open(attn_peer *p, const options *o, attn_pool *pool, attn
     p->g = (attn_gemm){.m = s->m, .n = s->n, .k = s->k, .type = type, .scale = 1};
     p->g.x = x;
     p->g.ldx = s->k;
+    if (!row && attn_spread_rows(s->m, s->k) != s->k) {
+        p->x = x;
+        p->g.ldx = attn_spread_rows(s->m, s->k);
+        p->g.x = p->apart = take(s->m * p->g.ldx * sizeof(float));
+    }
     p->g.y = y;
     p->g.ldy = s->n;
     if (row) {
@@ -157,8 +165,18 @@ static void attn_peer_task(void *arg, size_t task, size_t worker)
     p->kernels->gemm(&g);
 }
 
+static void move_apart(void *arg, size_t task, size_t worker)
+{
+    const attn_peer *p = arg;
+    size_t tasks = attn_pool_workers(p->pool);
+    (void)worker;
+    for (size_t i = task * p->g.m / tasks; i < (task + 1) * p->g.m / tasks; i++)
+        memcpy(p->apart + i * p->g.ldx, p->x + i * p->g.k, p->g.k * sizeof(float));
+}
+
 static void attn_peer_run(attn_peer *p)
 {
+    if (p->x) attn_pool_run(p->pool, attn_pool_workers(p->pool), move_apart, p);
     attn_pool_run(p->pool, p->tasks, attn_peer_task, p);
     p->next++;
 }
