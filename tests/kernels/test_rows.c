@@ -241,6 +241,17 @@ static void test_softmax_special(void **state)
             for (size_t i = 0; i < n; i++) x[i] = 3e38f; /* equal, whatever their size */
             kernels->softmax(y, x, n, 1);
             for (size_t i = 0; i < n; i++) assert_true(y[i] == 1 / (float)n);
+            kernels->softmax(y, x, n, 4); /* their products are beyond every float */
+            for (size_t i = 0; i < n; i++) assert_true(y[i] == 1 / (float)n);
+            x[n / 2] = -3e38f;
+            kernels->softmax(y, x, n, 4);
+            for (size_t i = 0; n > 1 && i < n; i++)
+                assert_true(y[i] == (i == n / 2 ? 0 : 1 / (float)(n - 1)));
+            kernels->softmax(y, x, n, -4);
+            for (size_t i = 0; i < n; i++) assert_true(y[i] == (i == n / 2));
+            for (size_t i = 0; i < n; i++) x[i] = INFINITY; /* -infinity, times -1 */
+            kernels->softmax(y, x, n, -1);
+            for (size_t i = 0; i < n; i++) assert_true(bits_of(y[i]) == 0);
         }
     }
 }
