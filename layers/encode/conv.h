@@ -52,11 +52,13 @@ attn_conv_copy attn_conv_cut_copy(const attn_conv_size *s, size_t rows);
 void attn_conv_offsets(const attn_conv_size *s, const attn_conv_copy *t, size_t *offset);
 /* A plane of x, or NULL if it is padding: what rows [first, first + rows) of y take of it. Up to
  * ATTN_TAPS_BEHIND floats behind the copy are written, too; end: of the readable memory. */
-void attn_conv_copy_rows(const attn_conv_size *s, const attn_conv_copy *t, float *to,
-                         const float *plane, const float *end, size_t first, size_t rows);
+void attn_conv_copy_rows(const attn_kernels *kernels, const attn_conv_size *s,
+                         const attn_conv_copy *t, float *to, const float *plane, const float *end,
+                         size_t first, size_t rows);
 /* The same for all planes that plane z of y takes of one group of x. */
-void attn_conv_copy_planes(const attn_conv_size *s, const attn_conv_copy *t, float *to,
-                           const float *x, size_t z, size_t first, size_t rows);
+void attn_conv_copy_planes(const attn_kernels *kernels, const attn_conv_size *s,
+                           const attn_conv_copy *t, float *to, const float *x, size_t z,
+                           size_t first, size_t rows);
 
 /* What a task computes: plane z of y, of one group's channels. */
 typedef struct attn_conv_part {

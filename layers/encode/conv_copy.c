@@ -49,27 +49,6 @@ static void copy_floats(float *to, const float *from, size_t n, const float *end
     if (i < n) memcpy(to + i, from + i, (n - i) * sizeof(float));
 }
 
-typedef float four __attribute__((vector_size(16)));
-
-/* to[i] = from[2 i] and odd[i] = from[2 i + 1] */
-static void split_pairs(float *even, float *odd, const float *from, size_t n)
-{
-    size_t i = 0;
-    for (; i + 4 <= n; i += 4) {
-        four a, b, c;
-        memcpy(&a, from + 2 * i, sizeof a);
-        memcpy(&b, from + 2 * i + 4, sizeof b);
-        c = __builtin_shufflevector(a, b, 0, 2, 4, 6);
-        memcpy(even + i, &c, sizeof c);
-        c = __builtin_shufflevector(a, b, 1, 3, 5, 7);
-        memcpy(odd + i, &c, sizeof c);
-    }
-    for (; i < n; i++) {
-        even[i] = from[2 * i];
-        odd[i] = from[2 * i + 1];
-    }
-}
-
 static inline size_t least(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -100,8 +79,8 @@ typedef struct run_clip {
 } run_clip;
 
 /* Two runs, which take turns: clip [2], and the part that both have. */
-static void copy_two_runs(float *to, const float *row, const attn_window *w, size_t run,
-                          const run_clip *clip, run_clip both)
+static void copy_two_runs(const attn_kernels *kernels, float *to, const float *row,
+                          const attn_window *w, size_t run, const run_clip *clip, run_clip both)
 {
     for (size_t r = 0; r < 2; r++) {
         float *y = to + r * run;
@@ -111,8 +90,8 @@ static void copy_two_runs(float *to, const float *row, const attn_window *w, siz
         for (size_t i = clip[r].end; i < run; i++) y[i] = 0;
     }
     if (both.first < both.end)
-        split_pairs(to + both.first, to + run + both.first, row + (2 * both.first - w->before),
-                    both.end - both.first);
+        kernels->split(to + both.first, to + run + both.first, row + (2 * both.first - w->before),
+                       both.end - both.first);
 }
 
 /* The runs of a row with another stride. */
@@ -127,8 +106,9 @@ static void copy_runs(float *to, const float *row, const attn_window *w, size_t 
     }
 }
 
-void attn_conv_copy_rows(const attn_conv_size *s, const attn_conv_copy *t, float *to,
-                         const float *plane, const float *end, size_t first, size_t rows)
+void attn_conv_copy_rows(const attn_kernels *kernels, const attn_conv_size *s,
+                         const attn_conv_copy *t, float *to, const float *plane, const float *end,
+                         size_t first, size_t rows)
 {
     const attn_window *w = &s->x;
     size_t count = (rows - 1) * s->y.stride + s->y.dilation * (s->y.kernel - 1) + 1;
@@ -143,7 +123,7 @@ void attn_conv_copy_rows(const attn_conv_size *s, const attn_conv_copy *t, float
         if (!plane || y >= s->y.in) {
             memset(to, 0, t->pitch * sizeof(float));
         } else if (w->stride == 2) {
-            copy_two_runs(to, plane + y * w->in, w, t->run, clip, both);
+            copy_two_runs(kernels, to, plane + y * w->in, w, t->run, clip, both);
         } else if (w->stride > 2) {
             copy_runs(to, plane + y * w->in, w, t->run);
         } else {
@@ -156,14 +136,16 @@ void attn_conv_copy_rows(const attn_conv_size *s, const attn_conv_copy *t, float
     }
 }
 
-void attn_conv_copy_planes(const attn_conv_size *s, const attn_conv_copy *t, float *to,
-                           const float *x, size_t z, size_t first, size_t rows)
+void attn_conv_copy_planes(const attn_kernels *kernels, const attn_conv_size *s,
+                           const attn_conv_copy *t, float *to, const float *x, size_t z,
+                           size_t first, size_t rows)
 {
     size_t plane = s->y.in * s->x.in;
     const float *end = x + s->group_in * s->plane;
     for (size_t i = 0; i < s->group_in * s->z.kernel; i++, to += t->plane) {
         size_t at = z * s->z.stride + i % s->z.kernel * s->z.dilation - s->z.before;
         const float *from = x + i / s->z.kernel * s->plane;
-        attn_conv_copy_rows(s, t, to, at < s->z.in ? from + at * plane : NULL, end, first, rows);
+        attn_conv_copy_rows(kernels, s, t, to, at < s->z.in ? from + at * plane : NULL, end, first,
+                            rows);
     }
 }

@@ -44,7 +44,7 @@ static void depthwise_strip(const depthwise_job *j, size_t index, float *copy)
     channel = image % s->images * j->p->groups + group;
     const float *x = attn_item(&j->c->in[0], item) + channel * s->plane;
     const attn_value *in = &j->c->in[0];
-    attn_conv_copy_rows(s, &j->t, copy, x, attn_item(in, item) + in->count, first, rows);
+    attn_conv_copy_rows(kernels, s, &j->t, copy, x, attn_item(in, item) + in->count, first, rows);
     const float *weight = attn_conv_weight(j->c, j->p, item),
                 *bias = attn_conv_bias(j->c, j->p, item);
     for (size_t i = 0; i < each; i++) {

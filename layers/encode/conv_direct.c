@@ -146,7 +146,7 @@ static void direct_task(void *arg, size_t task, size_t worker)
     size_t pieces = d->pieces;
     float *copy = attn_worker_scratch(j->c, worker), *sums = copy + j->sums;
     attn_conv_part part = attn_conv_find(j->c, j->p, s, task / d->blocks);
-    attn_conv_copy_planes(s, &d->copy, copy, part.x, part.z, first, rows);
+    attn_conv_copy_planes(kernels, s, &d->copy, copy, part.x, part.z, first, rows);
     if (rows < d->rows) pieces = lay_pieces(s, &d->copy, kernels->piece, rows, NULL, NULL, NULL);
     part.y += first * s->x.out;
     for (size_t row = 0, m = s->out / j->p->groups; row < m;) {

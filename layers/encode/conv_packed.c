@@ -83,7 +83,7 @@ static void pack_block(const conv_job *j, const float *x, size_t z, size_t first
 {
     const attn_conv_size *s = j->s;
     size_t panel = j->c->kernels->panel, row = first / s->x.out;
-    attn_conv_copy_planes(s, &j->cut.copy, copy, x, z, row,
+    attn_conv_copy_planes(j->c->kernels, s, &j->cut.copy, copy, x, z, row,
                           (first + count - 1) / s->x.out + 1 - row);
     for (size_t i = 0; i < count; i += panel)
         pack_panel(j, copy, row, first + i, count - i < panel ? count - i : panel,

@@ -63,27 +63,41 @@ static attn_status patch_embed_infer(attn_infer *c, const void *params)
     return attn_add_scratch(c, p->weight.k, BLOCK_PATCHES * sizeof(float), &c->worker_scratch);
 }
 
+/* A call of memcpy costs more than a few pixels. */
+static inline void copy_pixels(float *to, const float *from, size_t n)
+{
+    size_t i = 0;
+    for (; n - i >= 4; i += 4) memcpy(to + i, from + i, 4 * sizeof *to);
+    if (n & 2) memcpy(to + i, from + i, 2 * sizeof *to);
+    i += n & 2;
+    if (n & 1) to[i] = from[i];
+}
+
+/* Patch i of x as a row [channels, height, width]. */
+static void copy_patch(const patch_embed_params *p, const attn_shape *x, const float *from,
+                       size_t i, float *to)
+{
+    size_t height = x->dim[1], width = x->dim[2], across = width / p->width;
+    from += i / across * p->height * width + i % across * p->width;
+    for (size_t c = 0; c < p->channels; c++, from += height * width)
+        for (size_t y = 0; y < p->height; y++, to += p->width)
+            copy_pixels(to, from + y * width, p->width);
+}
+
 /* Patches [first, end): each becomes a row of the scratch, which then meets the weight. */
 static void patch_embed_task(const attn_run_context *c, const void *params, size_t item,
                              size_t first, size_t end, size_t worker)
 {
     const patch_embed_params *p = params;
-    size_t height = c->in[0].shape.dim[1], width = c->in[0].shape.dim[2];
-    size_t across = width / p->width, k = p->weight.k, n = p->weight.n;
+    size_t k = p->weight.k, n = p->weight.n;
     size_t bytes = c->kernels->row_bytes(p->weight.type, k);
     /* Where the panels do not take floats: first the rows as they take them. */
     char *converted = attn_worker_scratch(c, worker);
     float *rows = (float *)(void *)(converted + bytes * BLOCK_PATCHES);
     while (first < end) {
         size_t count = end - first < BLOCK_PATCHES ? end - first : BLOCK_PATCHES;
-        float *to = rows;
-        for (size_t i = first; i < first + count; i++) {
-            const float *x =
-                attn_item(&c->in[0], item) + i / across * p->height * width + i % across * p->width;
-            for (size_t j = 0; j < p->channels * p->height; j++, to += p->width)
-                memcpy(to, x + j / p->height * height * width + j % p->height * width,
-                       p->width * sizeof(float));
-        }
+        for (size_t i = 0; i < count; i++)
+            copy_patch(p, &c->in[0].shape, attn_item(&c->in[0], item), first + i, rows + i * k);
         for (size_t i = 0; bytes && i < count; i++)
             c->kernels->quantize(p->weight.type, converted + i * bytes, rows + i * k, k);
         attn_gemm g = {.m = count,

@@ -88,6 +88,15 @@ static size_t padded_length(const attn_window *w)
     return (w->out - 1) * w->stride + (w->kernel - 1) * w->dilation + 1;
 }
 
+/* Rows of y that are reduced together: of one plane, and in the first-level cache. */
+static size_t cut_rows(const attn_window *w)
+{
+    enum { MOST_FLOATS = 2048 };
+    size_t rows = MOST_FLOATS / padded_length(&w[2]);
+    if (rows < 1) rows = 1;
+    return rows < w[1].out ? rows : w[1].out;
+}
+
 static attn_status pool_infer(attn_infer *c, const void *params)
 {
     const pool_params *p = params;
@@ -114,55 +123,67 @@ static attn_status pool_infer(attn_infer *c, const void *params)
     }
     ATTN_TRY(attn_want_count(c, &c->out[0], &count));
     c->flops = (double)count * (double)w[0].kernel * (double)w[1].kernel * (double)w[2].kernel;
-    return attn_add_scratch(c, 2 * (w[2].in + padded_length(&w[2])), sizeof(float),
-                            &c->worker_scratch);
+    if (p->global) return attn_add_scratch(c, w[2].in, sizeof(float), &c->worker_scratch);
+    size_t floats = 2 * cut_rows(w) * padded_length(&w[2]);
+    return attn_add_scratch(c, w[2].in + floats, sizeof(float), &c->worker_scratch);
 }
 
-/* ---- one row of y -------------------------------------------------------------------------- */
+/* ---- rows of y ----------------------------------------------------------------------------- */
 
-typedef struct pool_row {
+typedef struct pool_job {
     const attn_run_context *c;
     const pool_params *p;
     attn_window w[ATTN_WINDOW_AXES];
-} pool_row;
+    size_t pitch;   /* floats of a row with its padding */
+    float *raised;  /* [in] of the last axis */
+    float *columns; /* rows of x, reduced to those of y: [rows, pitch] */
+    float *all;     /* windows at every place of these: the same size */
+} pool_job;
 
 /* |x|^p */
-static void raise(const pool_row *j, float *to, const float *x)
+static void raise(const pool_job *j, float *to, const float *x, size_t n)
 {
-    size_t n = j->w[2].in;
     if (j->p->p == 1 || j->p->p == 2)
         j->c->kernels->unary(j->p->p == 1 ? ATTN_ABS : ATTN_SQUARE, to, x, n);
     else
         for (size_t i = 0; i < n; i++) to[i] = (float)pow(fabs((double)x[i]), (double)j->p->p);
 }
 
-/* All rows of x that a row of y takes, as one: in column, or the only one where it lies. */
-static const float *reduce_columns(const pool_row *j, const float *x, size_t z, size_t y,
-                                   float *column)
+static void fill(float *to, size_t n, float value)
 {
-    const attn_window *wz = &j->w[0], *wy = &j->w[1];
-    size_t width = j->w[2].in, first_z, end_z, first_y, end_y;
-    float *raised = column + width;
-    const float *all = NULL;
+    for (size_t i = 0; i < n; i++) to[i] = value;
+}
+
+/* All rows of x that a row of y takes, as one, with the padding around it: to, [pitch]. */
+static void reduce_columns(const pool_job *j, const float *x, size_t z, size_t y, float *to)
+{
+    const attn_window *wz = &j->w[0], *wy = &j->w[1], *w = &j->w[2];
+    size_t first_z, end_z, first_y, end_y, rows = 0;
+    size_t before = w->before < j->pitch ? w->before : j->pitch;
+    size_t n = w->in < j->pitch - before ? w->in : j->pitch - before;
+    attn_binary op = j->p->kind == POOL_MAX ? ATTN_BIN_MAX : ATTN_BIN_ADD;
+    float outside = j->p->kind == POOL_MAX ? -INFINITY : 0, *column = to + before;
+    const float *one = NULL;
     attn_clip_window(wz, z, &first_z, &end_z);
     attn_clip_window(wy, y, &first_y, &end_y);
     for (size_t kz = first_z; kz < end_z; kz++)
-        for (size_t ky = first_y; ky < end_y; ky++) {
+        for (size_t ky = first_y; ky < end_y; ky++, rows++) {
             size_t row = (z * wz->stride + kz * wz->dilation - wz->before) * wy->in +
                          (y * wy->stride + ky * wy->dilation - wy->before);
-            const float *from = x + row * width;
+            const float *from = x + row * w->in;
             if (j->p->kind == POOL_LP) {
-                raise(j, all ? raised : column, from);
-                from = all ? raised : column;
+                raise(j, rows ? j->raised : column, from, n);
+                from = rows ? j->raised : column;
             }
-            if (all)
-                j->c->kernels->binary(j->p->kind == POOL_MAX ? ATTN_BIN_MAX : ATTN_BIN_ADD, column,
-                                      all, 1, from, 1, width);
-            all = all ? column : from;
+            if (rows)
+                j->c->kernels->binary(op, column, rows > 1 ? column : one, 1, from, 1, n);
+            else
+                one = from;
         }
-    if (all) return all;
-    for (size_t i = 0; i < width; i++) column[i] = j->p->kind == POOL_MAX ? -INFINITY : 0;
-    return column;
+    if (rows == 0) fill(column, n, outside);
+    if (rows == 1 && one != column) memcpy(column, one, n * sizeof(float));
+    fill(to, before, outside);
+    fill(column + n, j->pitch - before - n, outside);
 }
 
 /* Elements of window `at` that lie in the input or in the padding. */
@@ -181,53 +202,45 @@ static size_t inner_count(const attn_window *w, size_t at)
     return end - first;
 }
 
-/* The column with its padding around it: in `to`, or as it is. */
-static const float *pad_column(const pool_row *j, const float *column, float *to)
+static void pick(const pool_job *j, float *to, const float *x, size_t stride, size_t n)
 {
-    const attn_window *w = &j->w[2];
-    float outside = j->p->kind == POOL_MAX ? -INFINITY : 0;
-    size_t length = padded_length(w), before = w->before < length ? w->before : length;
-    size_t n = w->in < length - before ? w->in : length - before;
-    if (n == length) return column;
-    for (size_t i = 0; i < before; i++) to[i] = outside;
-    memcpy(to + before, column, n * sizeof(float));
-    for (size_t i = before + n; i < length; i++) to[i] = outside;
-    return to;
+    if (stride == 1) memcpy(to, x, n * sizeof(float));
+    if (stride == 2) j->c->kernels->split(to, NULL, x, n);
+    for (size_t i = 0; stride > 2 && i < n; i++) to[i] = x[i * stride];
 }
 
-static void pick(float *to, const float *x, size_t stride, size_t n)
-{
-    for (size_t i = 0; i < n; i++) to[i] = x[i * stride];
-}
-
-/* A window's elements from the first on, one after the other. Windows that lie close are reduced at
- * every place, as those are neighbours, and then picked; of others the elements are picked first.
- * all: [padded_length], for what is not picked yet. */
-static void reduce_windows(const pool_row *j, const float *x, float *all, float *to)
+/* The windows along j->columns, a window's elements from the first on, one after the other. Windows
+ * that lie close are reduced at every place, as those are neighbours, in all rows together, and
+ * then picked; of others the elements are picked first. */
+static void reduce_windows(const pool_job *j, size_t rows, float *to)
 {
     enum { CLOSE = 4 };
     const attn_window *w = &j->w[2];
     attn_binary op = j->p->kind == POOL_MAX ? ATTN_BIN_MAX : ATTN_BIN_ADD;
     bool close = w->stride <= CLOSE;
-    size_t count = close ? (w->out - 1) * w->stride + 1 : w->out;
-    float *y = close && w->stride > 1 ? all : to;
-    if (!close)
-        pick(y, x, w->stride, count);
-    else if (w->kernel == 1)
-        memcpy(y, x, count * sizeof(float));
-    for (size_t k = 1; k < w->kernel; k++) {
-        const float *next = x + k * w->dilation;
-        if (!close) {
-            pick(all, next, w->stride, count);
-            next = all;
-        }
-        j->c->kernels->binary(op, y, next, 1, close && k == 1 ? x : y, 1, count);
+    size_t count = (rows - 1) * j->pitch + (w->out - 1) * w->stride + 1;
+    size_t together = !close ? 1 : w->stride == 1 && w->kernel > 1 ? w->kernel - 1 : w->kernel;
+    const float *x = j->columns;
+    for (size_t k = 1; k < together; k++) {
+        j->c->kernels->binary(op, j->all, j->columns + k * w->dilation, 1, x, 1, count);
+        x = j->all;
     }
-    if (y == all) pick(to, all, w->stride, w->out);
+    for (size_t r = 0; r < rows; r++, to += w->out, x += j->pitch) {
+        const float *next = j->columns + r * j->pitch + together * w->dilation;
+        if (close && together < w->kernel) { /* the last of neighbours */
+            j->c->kernels->binary(op, to, next, 1, x, 1, w->out);
+            continue;
+        }
+        pick(j, to, x, w->stride, w->out);
+        for (size_t k = together; k < w->kernel; k++, next += w->dilation) {
+            pick(j, j->all, next, w->stride, w->out);
+            j->c->kernels->binary(op, to, j->all, 1, to, 1, w->out);
+        }
+    }
 }
 
 /* Sums to means; runs of windows of one count at a time. */
-static void divide_row(const pool_row *j, float *to, size_t z, size_t y)
+static void divide_row(const pool_job *j, float *to, size_t z, size_t y)
 {
     const attn_window *w = &j->w[2];
     size_t (*count)(const attn_window *, size_t) = j->p->count_padding ? padded_count : inner_count;
@@ -244,26 +257,29 @@ static void divide_row(const pool_row *j, float *to, size_t z, size_t y)
     }
 }
 
-static void reduce_row(const pool_row *j, const float *padded, float *all, float *to, size_t z,
-                       size_t y)
+/* Rows y, y + 1 ... of plane z, from x. */
+static void reduce_rows(const pool_job *j, const float *x, size_t z, size_t y, size_t rows,
+                        float *to)
 {
     const pool_params *p = j->p;
-    reduce_windows(j, padded, all, to);
-    if (p->kind == POOL_MEAN) divide_row(j, to, z, y);
+    size_t out = j->w[2].out;
+    for (size_t r = 0; r < rows; r++) reduce_columns(j, x, z, y + r, j->columns + r * j->pitch);
+    reduce_windows(j, rows, to);
+    for (size_t r = 0; p->kind == POOL_MEAN && r < rows; r++) divide_row(j, to + r * out, z, y + r);
     if (p->kind != POOL_LP || p->p == 1) return;
-    for (size_t i = 0; i < j->w[2].out; i++)
+    for (size_t i = 0; i < rows * out; i++)
         to[i] = p->p == 2 ? sqrtf(to[i]) : (float)pow((double)to[i], 1 / (double)p->p);
 }
 
 /* One window over all of x, which is a row. */
-static float reduce_all(const pool_row *j, const float *x, float *raised)
+static float reduce_all(const pool_job *j, const float *x)
 {
     const attn_kernels *kernels = j->c->kernels;
     size_t n = j->w[2].in;
     if (j->p->kind == POOL_MAX) return kernels->max(x, n);
     if (j->p->kind == POOL_MEAN) return kernels->sum(x, n) / (float)n;
-    raise(j, raised, x);
-    float sum = kernels->sum(raised, n);
+    raise(j, j->raised, x, n);
+    float sum = kernels->sum(j->raised, n);
     return j->p->p == 1   ? sum
            : j->p->p == 2 ? sqrtf(sum)
                           : (float)pow((double)sum, 1 / (double)j->p->p);
@@ -300,30 +316,43 @@ static size_t index_by_column(const attn_window *w, size_t index)
     return (x * w[1].in + y) * w[0].in + z;
 }
 
+/* The row's maxima and where they are. */
+static void find_row(const pool_job *j, const float *x, size_t z, size_t y, size_t image, float *to,
+                     int32_t *index)
+{
+    for (size_t k = 0; k < j->w[2].out; k++) {
+        size_t found = find_max(j->w, x, (const size_t[]){z, y, k}, &to[k]);
+        if (j->p->by_column) found = index_by_column(j->w, found);
+        index[k] = (int32_t)(image + found);
+    }
+}
+
 /* Rows [first, end) of all rows of y. */
 static void pool_task(const attn_run_context *c, const void *params, size_t item, size_t first,
                       size_t end, size_t worker)
 {
-    pool_row j = {.c = c, .p = params};
-    float *column = attn_worker_scratch(c, worker);
+    pool_job j = {.c = c, .p = params, .raised = attn_worker_scratch(c, worker)};
     place(j.p, &c->in[0].shape, j.w);
-    size_t image = j.w[0].in * j.w[1].in * j.w[2].in, rows = j.w[0].out * j.w[1].out;
-    for (size_t i = first; i < end; i++) {
-        size_t z = i % rows / j.w[1].out, y = i % j.w[1].out;
-        const float *x = attn_item(&c->in[0], item) + i / rows * image;
-        float *to = attn_item(&c->out[0], item) + i * j.w[2].out;
-        if (j.p->global) *to = reduce_all(&j, x, column);
-        for (size_t k = 0; j.p->indices && k < j.w[2].out; k++) {
-            size_t found = find_max(j.w, x, (const size_t[]){z, y, k}, &to[k]);
-            if (j.p->by_column) found = index_by_column(j.w, found);
-            attn_item_i32(&c->out[1], item)[i * j.w[2].out + k] =
-                (int32_t)(i / rows * image + found);
+    size_t out = j.w[2].out, planes = j.w[0].out, block = cut_rows(j.w);
+    size_t image = j.w[0].in * j.w[1].in * j.w[2].in;
+    j.pitch = padded_length(&j.w[2]);
+    j.columns = j.raised + j.w[2].in;
+    j.all = j.columns + block * j.pitch;
+    for (size_t i = first, rows; i < end; i += rows) {
+        size_t y = i % j.w[1].out, plane = i / j.w[1].out, z = plane % planes;
+        size_t start = plane / planes * image;
+        const float *x = attn_item(&c->in[0], item) + start;
+        float *to = attn_item(&c->out[0], item) + i * out;
+        rows = 1;
+        if (j.p->global) {
+            *to = reduce_all(&j, x);
+        } else if (j.p->indices) {
+            find_row(&j, x, z, y, start, to, attn_item_i32(&c->out[1], item) + i * out);
+        } else {
+            rows = block < j.w[1].out - y ? block : j.w[1].out - y;
+            if (rows > end - i) rows = end - i;
+            reduce_rows(&j, x, z, y, rows, to);
         }
-        if (j.p->global || j.p->indices) continue;
-        x = reduce_columns(&j, x, z, y, column);
-        float *padded = column + 2 * j.w[2].in;
-        x = pad_column(&j, x, padded);
-        reduce_row(&j, x, padded + padded_length(&j.w[2]), to, z, y);
     }
 }
 

@@ -190,6 +190,9 @@ typedef struct attn_kernels {
                 const float *c, size_t step_c, size_t n);
 
     void (*taps)(const attn_taps *g); /* serial */
+    /* even[i] = x[2 i], odd[i] = x[2 i + 1], i < n. odd may be NULL, and then x[2 n - 1] need not
+     * be there. Neither overlaps x. */
+    void (*split)(float *even, float *odd, const float *x, size_t n);
 
     /* Reductions of a row; 16 partial results. sum of nothing is 0, max of nothing -infinity. */
     float (*sum)(const float *x, size_t n);

@@ -18,6 +18,7 @@ void SHARED(binary)(attn_binary op, float *y, const float *a, size_t step_a, con
 void SHARED(fma)(float *y, const float *a, size_t step_a, const float *b, size_t step_b,
                  const float *c, size_t step_c, size_t n);
 void SHARED(taps)(const attn_taps *g);
+void SHARED(split)(float *even, float *odd, const float *x, size_t n);
 float SHARED(sum)(const float *x, size_t n);
 float SHARED(max)(const float *x, size_t n);
 float SHARED(dot)(const float *a, const float *b, size_t n);

@@ -17,6 +17,7 @@
  *   v_scale(a, n)          a 2^n, rounded once, for 1/2 < a < 2 and integer |n| <= 160; NaN for NaN
  *   v_max_bits(a, b)       for numbers and NaN without a sign: the larger; NaN if either is
  *   v_swap(a, h)           element i is a's element i ^ h; h is a constant power of 2 < VEC_WIDTH
+ *   v_even(a, b), v_odd(a, b)  elements 0, 2, 4 ... or 1, 3, 5 ... of a and then b
  *   v_transpose(a)         of the matrix of VEC_WIDTH vectors
  *
  * Every function rounds to nearest even, as IEEE 754 says, and neither traps nor flushes denormals.

@@ -110,6 +110,19 @@ VEC_INLINE V v_swap(V a, int h)
            : h == 2 ? _mm256_permute_ps(a, 0x4e)
                     : _mm256_permute_ps(a, 0xb1);
 }
+/* Halves a0 b0 a1 b1 to a0 a1 b0 b1. */
+VEC_INLINE V v_order_halves(V a)
+{
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(a), 0xd8));
+}
+VEC_INLINE V v_even(V a, V b)
+{
+    return v_order_halves(_mm256_shuffle_ps(a, b, 0x88));
+}
+VEC_INLINE V v_odd(V a, V b)
+{
+    return v_order_halves(_mm256_shuffle_ps(a, b, 0xdd));
+}
 
 VEC_INLINE void v_transpose(V a[VEC_WIDTH])
 {

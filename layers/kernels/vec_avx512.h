@@ -152,6 +152,18 @@ VEC_INLINE V v_swap(V a, int h)
            : h == 2 ? _mm512_shuffle_ps(a, a, 0x4e)
                     : _mm512_shuffle_ps(a, a, 0xb1);
 }
+VEC_INLINE V v_even(V a, V b)
+{
+    const __m512i from =
+        _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    return _mm512_permutex2var_ps(a, from, b);
+}
+VEC_INLINE V v_odd(V a, V b)
+{
+    const __m512i from =
+        _mm512_set_epi32(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+    return _mm512_permutex2var_ps(a, from, b);
+}
 
 VEC_INLINE void v_transpose(V a[VEC_WIDTH])
 {

@@ -117,6 +117,14 @@ VEC_INLINE V v_swap(V a, int h)
 {
     return h == 2 ? vextq_f32(a, a, 2) : vrev64q_f32(a);
 }
+VEC_INLINE V v_even(V a, V b)
+{
+    return vuzp1q_f32(a, b);
+}
+VEC_INLINE V v_odd(V a, V b)
+{
+    return vuzp2q_f32(a, b);
+}
 
 VEC_INLINE void v_transpose(V a[VEC_WIDTH])
 {

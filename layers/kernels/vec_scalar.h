@@ -114,6 +114,16 @@ VEC_INLINE V v_swap(V a, int h)
     (void)h;
     return a;
 }
+VEC_INLINE V v_even(V a, V b)
+{
+    (void)b;
+    return a;
+}
+VEC_INLINE V v_odd(V a, V b)
+{
+    (void)a;
+    return b;
+}
 
 VEC_INLINE void v_transpose(V a[VEC_WIDTH])
 {

@@ -63,8 +63,34 @@ static void test_taps(void **state)
     guarded_free(&out);
 }
 
+static void test_split(void **state)
+{
+    (void)state;
+    enum { MOST = 70 };
+    float x[2 * MOST], even[MOST], odd[MOST];
+    guarded in = guarded_new(2 * MOST), out[2] = {guarded_new(MOST), guarded_new(MOST)};
+    draw_values(x, 2 * MOST, ORDINARY);
+    for (size_t i = 0; i < MOST; i++) {
+        even[i] = x[2 * i];
+        odd[i] = x[2 * i + 1];
+    }
+    for (size_t n = 1; n <= MOST; n++) FOR_LEVELS(kernels)
+        {
+            float *y[2];
+            for (int i = 0; i < 2; i++) y[i] = guarded_copy(&out[i], x, n, FLUSH);
+            kernels->split(y[0], y[1], guarded_copy(&in, x, 2 * n, FLUSH), n);
+            check_same("split, even", kernels, y[0], even, n);
+            check_same("split, odd", kernels, y[1], odd, n);
+            memset(y[0], 0, n * sizeof(float));
+            kernels->split(y[0], NULL, guarded_copy(&in, x, 2 * n - 1, FLUSH), n);
+            check_same("split, even alone", kernels, y[0], even, n);
+        }
+    guarded_free(&in);
+    for (int i = 0; i < 2; i++) guarded_free(&out[i]);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_taps)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_taps), cmocka_unit_test(test_split)};
     return cmocka_run_group_tests(tests, print_levels, NULL);
 }
