@@ -157,7 +157,7 @@ static attn_status conv_infer(attn_infer *c, const void *params)
         jobs = SIZE_MAX;
     attn_conv_direct direct;
     if (!attn_conv_is_pointwise(&s)) { /* what holds for all of y holds for parts of it */
-        ATTN_TRY(attn_conv_fit_copy(c, &s, s.y.out, &floats));
+        ATTN_TRY(attn_conv_fit_copy(c, &s, s.y.out, s.x.out, &floats));
         if (attn_conv_cut_direct(c->kernels, &s, s.out / p->groups, jobs, c->workers, &direct))
             return attn_conv_direct_scratch(c, &s, s.out / p->groups, &direct);
     }

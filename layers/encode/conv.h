@@ -45,20 +45,23 @@ typedef struct attn_conv_copy {
     size_t plane;      /* floats from plane to plane: neighbours do not meet in the cache */
 } attn_conv_copy;
 
-/* For `rows` rows of y. Errors: overflow, of the copy of all planes of a group. */
-attn_status attn_conv_fit_copy(attn_infer *c, const attn_conv_size *s, size_t rows, size_t *floats);
-attn_conv_copy attn_conv_cut_copy(const attn_conv_size *s, size_t rows);
+/* For `rows` rows of y, `columns` pixels of each. Errors: overflow, of the copy of all planes of a
+ * group. */
+attn_status attn_conv_fit_copy(attn_infer *c, const attn_conv_size *s, size_t rows, size_t columns,
+                               size_t *floats);
+attn_conv_copy attn_conv_cut_copy(const attn_conv_size *s, size_t rows, size_t columns);
 /* Where tap k lies in the copies of all planes that a sum takes: offset [s->k]. */
 void attn_conv_offsets(const attn_conv_size *s, const attn_conv_copy *t, size_t *offset);
-/* A plane of x, or NULL if it is padding: what rows [first, first + rows) of y take of it. Up to
- * ATTN_TAPS_BEHIND floats behind the copy are written, too; end: of the readable memory. */
+/* A plane of x, or NULL if it is padding: what rows [first, first + rows) of y take of it, from
+ * pixel `column` of each on. Up to ATTN_TAPS_BEHIND floats behind the copy are written, too; end:
+ * of the readable memory. */
 void attn_conv_copy_rows(const attn_kernels *kernels, const attn_conv_size *s,
                          const attn_conv_copy *t, float *to, const float *plane, const float *end,
-                         size_t first, size_t rows);
+                         size_t first, size_t rows, size_t column);
 /* The same for all planes that plane z of y takes of one group of x. */
 void attn_conv_copy_planes(const attn_kernels *kernels, const attn_conv_size *s,
                            const attn_conv_copy *t, float *to, const float *x, size_t z,
-                           size_t first, size_t rows);
+                           size_t first, size_t rows, size_t column);
 
 /* What a task computes: plane z of y, of one group's channels. */
 typedef struct attn_conv_part {

@@ -5,25 +5,26 @@
 enum { CHUNK = 16 }; /* floats that are copied at a time, or more than a row needs */
 enum { LINE = 16 };  /* floats of a line of the cache */
 
-attn_conv_copy attn_conv_cut_copy(const attn_conv_size *s, size_t rows)
+attn_conv_copy attn_conv_cut_copy(const attn_conv_size *s, size_t rows, size_t columns)
 {
     attn_conv_copy t;
-    t.run = s->x.out + s->x.dilation * (s->x.kernel - 1) / s->x.stride;
+    t.run = columns + s->x.dilation * (s->x.kernel - 1) / s->x.stride;
     t.pitch = t.run * s->x.stride;
     t.rows = (rows - 1) * s->y.stride + s->y.dilation * (s->y.kernel - 1) + 1;
     t.plane = ((t.rows * t.pitch + LINE - 1) / LINE | 1) * LINE;
     return t;
 }
 
-attn_status attn_conv_fit_copy(attn_infer *c, const attn_conv_size *s, size_t rows, size_t *floats)
+attn_status attn_conv_fit_copy(attn_infer *c, const attn_conv_size *s, size_t rows, size_t columns,
+                               size_t *floats)
 {
     size_t run, copied, taps;
-    if (attn_mul(s->x.dilation, s->x.kernel, &run) && attn_add(run, s->x.out, &run) &&
+    if (attn_mul(s->x.dilation, s->x.kernel, &run) && attn_add(run, columns, &run) &&
         attn_mul(run, s->x.stride, floats) && attn_mul(s->y.dilation, s->y.kernel, &taps) &&
         attn_mul(rows, s->y.stride, &copied) && attn_add(taps, copied, &copied) &&
         attn_mul(*floats, copied, floats) && attn_mul(*floats, s->z.kernel, floats) &&
         attn_mul(*floats, s->group_in, floats) && *floats < SIZE_MAX / 1024) {
-        attn_conv_copy t = attn_conv_cut_copy(s, rows);
+        attn_conv_copy t = attn_conv_cut_copy(s, rows, columns);
         *floats = t.plane * s->z.kernel * s->group_in + ATTN_TAPS_BEHIND;
         return ATTN_OK;
     }
@@ -108,9 +109,15 @@ static void copy_runs(float *to, const float *row, const attn_window *w, size_t 
 
 void attn_conv_copy_rows(const attn_kernels *kernels, const attn_conv_size *s,
                          const attn_conv_copy *t, float *to, const float *plane, const float *end,
-                         size_t first, size_t rows)
+                         size_t first, size_t rows, size_t column)
 {
-    const attn_window *w = &s->x;
+    attn_window local = s->x;
+    const attn_window *w = &local;
+    size_t width = s->x.in, skipped = column * w->stride, left = 0;
+    if (skipped > w->before) left = least(skipped - w->before, width);
+    local.before -= least(skipped, w->before);
+    local.in -= left;
+    if (plane) plane += left;
     size_t count = (rows - 1) * s->y.stride + s->y.dilation * (s->y.kernel - 1) + 1;
     run_clip clip[2], both = {0};
     if (w->stride == 2) {
@@ -123,14 +130,14 @@ void attn_conv_copy_rows(const attn_kernels *kernels, const attn_conv_size *s,
         if (!plane || y >= s->y.in) {
             memset(to, 0, t->pitch * sizeof(float));
         } else if (w->stride == 2) {
-            copy_two_runs(kernels, to, plane + y * w->in, w, t->run, clip, both);
+            copy_two_runs(kernels, to, plane + y * width, w, t->run, clip, both);
         } else if (w->stride > 2) {
-            copy_runs(to, plane + y * w->in, w, t->run);
+            copy_runs(to, plane + y * width, w, t->run);
         } else {
             size_t before = w->before < t->run ? w->before : t->run;
             size_t n = w->in < t->run - before ? w->in : t->run - before;
             for (size_t k = 0; k < before; k++) to[k] = 0;
-            copy_floats(to + before, plane + y * w->in, n, end);
+            copy_floats(to + before, plane + y * width, n, end);
             for (size_t k = before + n; k < t->run; k++) to[k] = 0;
         }
     }
@@ -138,7 +145,7 @@ void attn_conv_copy_rows(const attn_kernels *kernels, const attn_conv_size *s,
 
 void attn_conv_copy_planes(const attn_kernels *kernels, const attn_conv_size *s,
                            const attn_conv_copy *t, float *to, const float *x, size_t z,
-                           size_t first, size_t rows)
+                           size_t first, size_t rows, size_t column)
 {
     size_t plane = s->y.in * s->x.in;
     const float *end = x + s->group_in * s->plane;
@@ -146,6 +153,6 @@ void attn_conv_copy_planes(const attn_kernels *kernels, const attn_conv_size *s,
         size_t at = z * s->z.stride + i % s->z.kernel * s->z.dilation - s->z.before;
         const float *from = x + i / s->z.kernel * s->plane;
         attn_conv_copy_rows(kernels, s, t, to, at < s->z.in ? from + at * plane : NULL, end, first,
-                            rows);
+                            rows, column);
     }
 }

@@ -7,7 +7,7 @@ enum { STRIP_FLOATS = 8192, LEAST_ROWS = 4 };
 /* Rows of y in a strip. */
 static size_t cut_strips(const attn_conv_size *s)
 {
-    attn_conv_copy t = attn_conv_cut_copy(s, 1);
+    attn_conv_copy t = attn_conv_cut_copy(s, 1, s->x.out);
     size_t most = STRIP_FLOATS / t.pitch;
     size_t rows = most > t.rows ? (most - t.rows) / s->y.stride + 1 : 1;
     if (rows < LEAST_ROWS) rows = LEAST_ROWS;
@@ -17,8 +17,8 @@ static size_t cut_strips(const attn_conv_size *s)
 attn_status attn_conv_depthwise_scratch(attn_infer *c, const attn_conv_size *s)
 {
     size_t floats;
-    ATTN_TRY(attn_conv_fit_copy(c, s, s->y.out, &floats)); /* so no strip overflows */
-    ATTN_TRY(attn_conv_fit_copy(c, s, cut_strips(s), &floats));
+    ATTN_TRY(attn_conv_fit_copy(c, s, s->y.out, s->x.out, &floats)); /* so no strip overflows */
+    ATTN_TRY(attn_conv_fit_copy(c, s, cut_strips(s), s->x.out, &floats));
     ATTN_TRY(attn_add_scratch(c, s->k, sizeof(size_t), &c->scratch));
     return attn_add_scratch(c, floats, sizeof(float), &c->worker_scratch);
 }
@@ -44,7 +44,8 @@ static void depthwise_strip(const depthwise_job *j, size_t index, float *copy)
     channel = image % s->images * j->p->groups + group;
     const float *x = attn_item(&j->c->in[0], item) + channel * s->plane;
     const attn_value *in = &j->c->in[0];
-    attn_conv_copy_rows(kernels, s, &j->t, copy, x, attn_item(in, item) + in->count, first, rows);
+    attn_conv_copy_rows(kernels, s, &j->t, copy, x, attn_item(in, item) + in->count, first, rows,
+                        0);
     const float *weight = attn_conv_weight(j->c, j->p, item),
                 *bias = attn_conv_bias(j->c, j->p, item);
     for (size_t i = 0; i < each; i++) {
@@ -78,7 +79,7 @@ void attn_conv_depthwise(const attn_run_context *c, const attn_conv_params *p,
                          const attn_conv_size *s)
 {
     depthwise_job j = {.c = c, .p = p, .s = s, .rows = cut_strips(s), .offset = c->scratch};
-    j.t = attn_conv_cut_copy(s, j.rows);
+    j.t = attn_conv_cut_copy(s, j.rows, s->x.out);
     j.strips = (s->y.out + j.rows - 1) / j.rows;
     attn_conv_offsets(s, &j.t, j.offset);
     j.total = c->batch * s->images * p->groups * j.strips;

@@ -63,9 +63,11 @@ bool attn_conv_cut_direct(const attn_kernels *kernels, const attn_conv_size *s, 
                           size_t parts, size_t workers, attn_conv_direct *d)
 {
     size_t width = kernels->piece, planes = s->group_in * s->z.kernel, most = 1, best = SIZE_MAX;
-    if (planes * attn_conv_cut_copy(s, 1).plane > ROW_FLOATS) return false;
+    size_t limit =
+        s->y.out > 1 ? ROW_FLOATS : COPY_FLOATS; /* the only row can be packed in parts */
+    if (planes * attn_conv_cut_copy(s, 1, s->x.out).plane > limit) return false;
     while (most < s->y.out && (most + 1) * s->x.out <= TASK_PIXELS &&
-           planes * attn_conv_cut_copy(s, most + 1).plane <= COPY_FLOATS)
+           planes * attn_conv_cut_copy(s, most + 1, s->x.out).plane <= COPY_FLOATS)
         most++;
     if (workers > 1) {
         size_t want = TASKS_PER_WORKER * workers, tasks = want / parts + (want % parts != 0);
@@ -74,7 +76,7 @@ bool attn_conv_cut_direct(const attn_kernels *kernels, const attn_conv_size *s, 
     }
     for (size_t rows = most; rows > most / 2; rows--) {
         attn_conv_direct now = {.rows = rows, .blocks = (s->y.out + rows - 1) / rows};
-        now.copy = attn_conv_cut_copy(s, rows);
+        now.copy = attn_conv_cut_copy(s, rows, s->x.out);
         size_t tail = s->y.out - (now.blocks - 1) * rows;
         now.pieces = lay_pieces(s, &now.copy, width, rows, NULL, NULL, NULL);
         size_t columns = (now.blocks - 1) * now.pieces * width;
@@ -98,7 +100,7 @@ attn_status attn_conv_direct_scratch(attn_infer *c, const attn_conv_size *s, siz
                                      const attn_conv_direct *d)
 {
     size_t copy, sums = 0;
-    ATTN_TRY(attn_conv_fit_copy(c, s, d->rows, &copy));
+    ATTN_TRY(attn_conv_fit_copy(c, s, d->rows, s->x.out, &copy));
     ATTN_TRY(attn_add_scratch(c, s->k, sizeof(size_t), &c->scratch));
     ATTN_TRY(attn_add_scratch(c, d->pieces, sizeof(size_t), &c->scratch));
     ATTN_TRY(attn_add_scratch(c, d->pieces + d->rows, sizeof(conv_span), &c->scratch));
@@ -146,7 +148,7 @@ static void direct_task(void *arg, size_t task, size_t worker)
     size_t pieces = d->pieces;
     float *copy = attn_worker_scratch(j->c, worker), *sums = copy + j->sums;
     attn_conv_part part = attn_conv_find(j->c, j->p, s, task / d->blocks);
-    attn_conv_copy_planes(kernels, s, &d->copy, copy, part.x, part.z, first, rows);
+    attn_conv_copy_planes(kernels, s, &d->copy, copy, part.x, part.z, first, rows, 0);
     if (rows < d->rows) pieces = lay_pieces(s, &d->copy, kernels->piece, rows, NULL, NULL, NULL);
     part.y += first * s->x.out;
     for (size_t row = 0, m = s->out / j->p->groups; row < m;) {

@@ -12,6 +12,7 @@ typedef struct conv_cut {
     size_t block, blocks; /* pixels of a task; tasks of a plane */
     size_t packed;        /* floats of a task's panels, and of what may be written behind them */
     size_t most_rows;     /* of y, that a block touches */
+    bool part;            /* of the only row there is: its own pixels alone are copied */
     attn_conv_copy copy;
 } conv_cut;
 
@@ -25,7 +26,8 @@ static conv_cut cut_blocks(const attn_kernels *kernels, const attn_conv_size *s,
     cut.packed = cut.block * s->k + ATTN_TAPS_BEHIND;
     cut.most_rows = (cut.block + s->x.out - 2) / s->x.out + 1;
     if (cut.most_rows > s->y.out) cut.most_rows = s->y.out;
-    cut.copy = attn_conv_cut_copy(s, cut.most_rows);
+    cut.part = s->y.out == 1 && cut.block < s->x.out;
+    cut.copy = attn_conv_cut_copy(s, cut.most_rows, cut.part ? cut.block : s->x.out);
     return cut;
 }
 
@@ -37,7 +39,7 @@ attn_status attn_conv_packed_scratch(attn_infer *c, const attn_conv_size *s, siz
     conv_cut cut = cut_blocks(c->kernels, s, parts, c->workers);
     floats = 0;
     if (!attn_conv_is_pointwise(s)) {
-        ATTN_TRY(attn_conv_fit_copy(c, s, cut.most_rows, &floats));
+        ATTN_TRY(attn_conv_fit_copy(c, s, cut.most_rows, cut.part ? cut.block : s->x.out, &floats));
         ATTN_TRY(attn_add_scratch(c, s->k, sizeof(size_t), &c->scratch));
     }
     if (!attn_add(floats, cut.packed, &floats))
@@ -56,17 +58,18 @@ typedef struct conv_job {
 enum { MOVE = 16 }; /* floats that are copied at a time */
 
 /* One panel: pixels first .. first + count (at most panel) of a plane of y, packed as gemm takes
- * them; row: of y, the first that the copy has. Pixels that are neighbours in y come in moves of
- * MOVE; behind those that are wanted there may be others: the next move overwrites them. */
-static void pack_panel(const conv_job *j, const float *copy, size_t row, size_t first, size_t count,
-                       float *to)
+ * them; row, column: of y, the first that the copy has. Pixels that are neighbours in y come in
+ * moves of MOVE; behind those that are wanted there may be others: the next move overwrites them.
+ */
+static void pack_panel(const conv_job *j, const float *copy, size_t row, size_t column,
+                       size_t first, size_t count, float *to)
 {
     size_t at[MOST_PANEL], from[MOST_PANEL], moves = 0, width = j->s->x.out;
     size_t step = j->s->y.stride * j->cut.copy.pitch, panel = j->c->kernels->panel;
     for (size_t i = 0; i < count; moves++) {
         size_t x = (first + i) % width, left = width - x;
         at[moves] = i;
-        from[moves] = ((first + i) / width - row) * step + x;
+        from[moves] = ((first + i) / width - row) * step + x - column;
         if (left > MOVE) left = MOVE;
         i += left < count - i ? left : count - i;
     }
@@ -83,10 +86,11 @@ static void pack_block(const conv_job *j, const float *x, size_t z, size_t first
 {
     const attn_conv_size *s = j->s;
     size_t panel = j->c->kernels->panel, row = first / s->x.out;
+    size_t column = j->cut.part ? first : 0;
     attn_conv_copy_planes(j->c->kernels, s, &j->cut.copy, copy, x, z, row,
-                          (first + count - 1) / s->x.out + 1 - row);
+                          (first + count - 1) / s->x.out + 1 - row, column);
     for (size_t i = 0; i < count; i += panel)
-        pack_panel(j, copy, row, first + i, count - i < panel ? count - i : panel,
+        pack_panel(j, copy, row, column, first + i, count - i < panel ? count - i : panel,
                    packed + i * s->k);
 }
 
