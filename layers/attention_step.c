@@ -81,11 +81,19 @@ static float *get_scores(const step_job *j, size_t item, size_t head, size_t *st
     return (float *)c->scratch + (item * z->heads + head) * *step;
 }
 
+/* Where the processor multiplies pairs of bf16, rows are bf16 as well, and panels stay as they are.
+ */
+static bool widens(const attn_kernels *kernels, attn_panel_type type)
+{
+    enum { ELEMENTS = 32 };
+    return kernels->row_bytes(type, ELEMENTS) > ELEMENTS * sizeof(uint16_t);
+}
+
 /* The product; in bf16, where there are few rows, one by one over pieces of `columns` columns: to
  * widen the panels for all of them costs more than to read them again while they are near. */
 static void product(const attn_kernels *kernels, const attn_gemm *all, size_t columns)
 {
-    if (all->m > FEW_ROWS || all->type == ATTN_PANEL_F32) {
+    if (all->m > FEW_ROWS || !widens(kernels, all->type)) {
         kernels->gemm(all);
         return;
     }
