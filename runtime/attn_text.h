@@ -44,6 +44,8 @@ ATTN_API const char *attn_tokenizer_token(const attn_tokenizer *tokenizer, int32
                                           size_t *length);
 /* The special token of a role ("bos", "eos", "unk", "pad", "cls", "sep", "mask"), or -1. */
 ATTN_API int32_t attn_tokenizer_special(const attn_tokenizer *tokenizer, const char *role);
+/* The tokens that a text is cut at by tokenizer_config.json ("model_max_length"); 0: not said. */
+ATTN_API size_t attn_tokenizer_max_tokens(const attn_tokenizer *tokenizer);
 
 /* The result of an encoding: `count` entries in each array, which belong to it. */
 typedef struct attn_encoding {

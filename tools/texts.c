@@ -82,6 +82,8 @@ attn_status text_model_open(text_model *m, const cli *c, const char *path, attn_
         return status;
     }
     m->limit = attn_text_limit(m->model);
+    size_t cut = attn_tokenizer_max_tokens(m->tokenizer);
+    if (cut && cut < m->limit) m->limit = cut;
     m->padding = attn_tokenizer_special(m->tokenizer, "pad");
     if (m->padding < 0) m->padding = 0;
     return ATTN_OK;

@@ -30,14 +30,14 @@ typedef struct text_model {
     attn_model *model;
     attn_session *session;
     attn_tokenizer *tokenizer;
-    size_t limit; /* tokens of a text */
+    size_t limit; /* tokens of a text: the model's, or what tokenizer_config.json says */
     int32_t padding;
 } text_model;
 
 attn_status text_model_open(text_model *m, const cli *c, const char *path, attn_error *err);
 void text_model_close(text_model *m);
 
-/* A text, and its pair unless it is NULL, cut at the model's limit: then *cut is set. */
+/* A text, and its pair unless it is NULL, cut at the limit: then *cut is set. */
 attn_status text_model_encode(const text_model *m, const char *text, size_t length,
                               const char *pair, size_t pair_length, attn_encoding *out, bool *cut,
                               attn_error *err);

@@ -91,9 +91,9 @@ static attn_status open_parts(attn_embedder *e, const char *folder,
     ATTN_TRY(choose_pooling(e, err));
     ATTN_TRY(attn_session_open(&e->session, e->model, session, err));
     ATTN_TRY(attn_tokenizer_open(&e->tokenizer, e->modules.folder, &text, err));
-    size_t limit = attn_text_limit(e->model);
-    e->max_tokens =
-        e->modules.max_tokens && e->modules.max_tokens < limit ? e->modules.max_tokens : limit;
+    size_t limit = attn_text_limit(e->model), cut = attn_tokenizer_max_tokens(e->tokenizer);
+    if (e->modules.max_tokens) cut = e->modules.max_tokens; /* and not the tokenizer's */
+    e->max_tokens = cut && cut < limit ? cut : limit;
     e->padding = attn_tokenizer_special(e->tokenizer, "pad");
     if (e->padding < 0) e->padding = 0;
     return ATTN_OK;

@@ -122,6 +122,16 @@ class Classify(Case):
         long = "word " * 200
         cut = json.loads(attn("classify", folder, "--json", "--text", long))["results"][0]["top"]
         self.assertEqual(len(cut), 2)
+        for length in (20, 62, 64, 1000, 10**30):  # the tokenizer's, and the model's 64
+            model, tokenizer = write_folder(folder, "BertForSequenceClassification")
+            tokenizer.model_max_length = length
+            tokenizer.save_pretrained(folder)
+            tokenizer.model_max_length = min(length, 64)
+            task = pipeline("text-classification", model=model, tokenizer=tokenizer, top_k=None)
+            want = {entry["label"]: entry["score"] for entry in task([long], truncation=True)[0]}
+            ours = json.loads(attn("classify", folder, "--json", "--text", long))["results"][0]["top"]
+            for entry in ours:
+                self.assertAlmostEqual(entry["probability"], want[f"LABEL_{entry['index']}"], delta=2e-6)
 
     def test_refused(self) -> None:
         folder = self.folder / "m"
@@ -182,7 +192,7 @@ class Answer(Case):
         for kind in KINDS:
             folder = self.folder / kind
             model, tokenizer = write_folder(folder, f"{kind}ForQuestionAnswering", max_position_embeddings=64)
-            limit = 62 if kind == "Roberta" else 64  # its positions begin after the padding's
+            limit = tokenizer.model_max_length  # of tokenizer_config.json, below the 64 positions
             for question, context, options in (
                 ("Who?", SENTENCES[1], {}), ("Where does he live?", long, {}), ("x", "emoji 😀 x", {}),
                 ("Who?", twice, {}), ("Who?", twice, {"--max-length": 40, "--stride": 25}),

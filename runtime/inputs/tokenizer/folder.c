@@ -194,6 +194,14 @@ static attn_status measure_tree(const char *path, size_t *bytes, attn_error *err
     return ATTN_OK;
 }
 
+/* transformers writes 1e30 where there is no limit. */
+static size_t read_max_tokens(const cJSON *config)
+{
+    const cJSON *number = attn_json_get(config, "model_max_length");
+    bool real = cJSON_IsNumber(number) && number->valuedouble >= 1 && number->valuedouble < 1e9;
+    return real ? (size_t)number->valuedouble : 0;
+}
+
 static attn_status open_file(attn_tokenizer **out, const char *path, reader *read, const beside *b,
                              attn_arena *arena, const attn_tokenizer_options *options,
                              attn_error *err)
@@ -216,6 +224,7 @@ static attn_status open_file(attn_tokenizer **out, const char *path, reader *rea
     if (status) return status;
     attn_tokenizer_read_roles(*out, b->map);
     attn_tokenizer_read_roles(*out, b->config);
+    (*out)->max_tokens = read_max_tokens(b->config);
     return ATTN_OK;
 }
 

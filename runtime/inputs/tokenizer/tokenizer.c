@@ -205,6 +205,11 @@ int32_t attn_tokenizer_special(const attn_tokenizer *t, const char *role)
     return -1;
 }
 
+size_t attn_tokenizer_max_tokens(const attn_tokenizer *t)
+{
+    return t->max_tokens;
+}
+
 void attn_tokenizer_read_roles(attn_tokenizer *t, const cJSON *object)
 {
     char key[16];

@@ -43,6 +43,7 @@ struct attn_tokenizer {
     attn_truncation truncation;
     attn_padding padding;
     int32_t role[ATTN_ROLE_COUNT]; /* -1: none */
+    size_t max_tokens;             /* 0: not said */
     attn_pattern *patterns;        /* to be freed */
     _Atomic(attn_tokenizing *) spare;
 };
