@@ -134,24 +134,65 @@ static bool write_shape(attn_ir *ir, attn_ir_node *node)
     return true;
 }
 
-/* Gather(Shape(x), axis) is the size of that axis alone: it depends on no other, the batch say. */
+/* The only number of the list in[slot], or of the attribute (opset 9); `otherwise` if neither is
+ * there; INT64_MIN: it is none. */
+static int64_t one_number(const attn_ir_node *node, size_t slot, const char *name,
+                          int64_t otherwise)
+{
+    const attn_ir_value *value = attn_ir_in(node, slot);
+    const attn_onnx_tensor *t = value ? value->constant : NULL;
+    size_t count;
+    const int64_t *list = attn_ir_ints(node, name, &count);
+    if (!value) return !list ? otherwise : count == 1 ? list[0] : INT64_MIN;
+    return t && t->count == 1 && t->rank < 2 ? attn_tensor_int(t, 0) : INT64_MIN;
+}
+
+/* Gather or Slice of one element of a list: which, of `rank`; below 0: of several, or none. */
+static int64_t taken_index(const attn_ir_node *node, int64_t rank)
+{
+    bool slice = attn_ir_is(node, "Slice");
+    if (!slice && !attn_ir_is(node, "Gather")) return -1;
+    int64_t first = one_number(node, 1, "starts", INT64_MIN);
+    if (first < -rank || first >= rank) return -1;
+    if (first < 0) first += rank;
+    if (!slice) return first;
+    int64_t end = one_number(node, 2, "ends", INT64_MIN);
+    if (one_number(node, 3, "axes", 0) || one_number(node, 4, "steps", 1) != 1 || end < -rank)
+        return -1;
+    if (end < 0) end += rank;
+    return (end < rank ? end : rank) == first + 1 ? first : -1;
+}
+
+/* One element of Shape(x), which may be cast, is the size of that axis alone: it depends on no
+ * other, the batch say. */
 static bool size_of_axis(attn_ir *ir, attn_ir_node *node)
 {
-    attn_ir_node *shape = attn_ir_is(node, "Gather") ? attn_ir_made_by(node->in[0], "Shape") : NULL;
-    const attn_ir_value *at = attn_ir_in(node, 1);
-    const attn_onnx_tensor *t = at ? at->constant : NULL;
-    if (!shape || !t || t->count != 1 || t->rank > 1 || shape->attrs || !shape->in[0]->shaped)
-        return false;
-    int64_t axis = attn_tensor_int(t, 0), rank = shape->in[0]->rank;
-    if (axis < 0) axis += rank;
-    if (axis < 0 || axis >= rank) return false;
-    attn_ir_value *size = attn_ir_new_value(ir, "size", ATTN_ONNX_INT64), *none = NULL;
-    attn_ir_node *fresh = attn_ir_insert(ir, node, "Shape", "", 1, shape->in, 1, &size);
-    if (!fresh || !size) return true;
-    attn_ir_set_int(ir, fresh, "start", axis);
-    attn_ir_set_int(ir, fresh, "end", axis + 1);
-    if (t->rank == 0) fresh = attn_ir_insert(ir, node, "Squeeze", "", 1, &size, 1, &none);
-    attn_ir_give(ir, node->out[0], fresh, 0);
+    attn_ir_value *from = attn_ir_in(node, 0);
+    const attn_ir_node *cast = attn_ir_made_by(from, "Cast");
+    if (cast && !attn_onnx_is_integer(from->type)) return false;
+    attn_ir_node *shape = attn_ir_made_by(cast ? cast->in[0] : from, "Shape");
+    if (!shape || shape->attrs || !shape->in[0]->shaped) return false;
+    int64_t axis = taken_index(node, shape->in[0]->rank);
+    if (axis < 0) return false;
+    const char *steps[3] = {"Shape"};
+    size_t count = 1;
+    if (cast) steps[count++] = "Cast";
+    if (attn_ir_is(node, "Gather") && node->in[1]->constant->rank == 0) steps[count++] = "Squeeze";
+    attn_ir_value *x = shape->in[0];
+    for (size_t i = 0; i < count; i++) {
+        attn_onnx_type type = i == 0 ? ATTN_ONNX_INT64 : from->type;
+        attn_ir_value *y = i + 1 < count ? attn_ir_new_value(ir, "size", type) : NULL;
+        attn_ir_node *fresh = attn_ir_insert(ir, node, steps[i], "", 1, &x, 1, &y);
+        if (!fresh) return true;
+        if (i == 0) {
+            attn_ir_set_int(ir, fresh, "start", axis);
+            attn_ir_set_int(ir, fresh, "end", axis + 1);
+        } else if (attn_ir_is(fresh, "Cast")) {
+            attn_ir_set_int(ir, fresh, "to", from->type);
+        }
+        if (i + 1 == count) attn_ir_give(ir, node->out[0], fresh, 0);
+        x = y;
+    }
     return true;
 }
 
