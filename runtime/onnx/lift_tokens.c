@@ -87,6 +87,7 @@ static void fold_linear(attn_ir *ir, attn_ir_node *patches)
     const attn_onnx_tensor *cut = weight->constant, *w = next->in[1]->constant;
     bool transposed = attn_ir_int(next, "transposed", 0);
     size_t dim = cut->dim[0], pixels = cut->count / dim, out = w->dim[transposed ? 1 : 0];
+    if (pixels != dim || w->dim[transposed ? 0 : 1] != dim || w->scale) return;
     size_t shape[4] = {out, cut->dim[1], cut->dim[2], cut->dim[3]};
     size_t *pixel = attn_arena_get(ir->arena, dim, sizeof *pixel, ir->err);
     float *moved = pixel ? attn_arena_get(ir->arena, out * pixels, sizeof *moved, ir->err) : NULL;
@@ -94,7 +95,7 @@ static void fold_linear(attn_ir *ir, attn_ir_node *patches)
         ir->failed = true;
         return;
     }
-    if (w->scale || !picks_pixels(cut, pixel)) return;
+    if (!picks_pixels(cut, pixel)) return;
     for (size_t n = 0; n < out; n++)
         for (size_t d = 0; d < dim; d++)
             moved[n * pixels + pixel[d]] +=

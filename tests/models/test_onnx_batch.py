@@ -142,6 +142,9 @@ class Batch(Onnx):
                 other[at] = value
                 layers = self.goes(self.one(nodes, shape, "y", tensors | {"cut": other}), [3, 8, 6])
                 self.assertEqual([layer["layer"] for layer in layers], ["patch_embed", "linear"])
+        np.save(self.folder / "x.npy", array((1, 3, 8, 6)))
+        with self.assertRaisesRegex(AttnError, r"\[11, 5\] do not multiply"):  # a product that does not fit them
+            attn("run", self.one(nodes, shape, "y", tensors | {"w": array((11, 5))}), "--in", f"x={self.folder / 'x.npy'}")
         twice = self.one([*nodes, self.node("ReduceMax", "r", "z", axes=[1])], shape, "y z", tensors)
         layers = self.goes(twice, [3, 8, 6])  # the rows are read elsewhere, too
         self.assertEqual([layer["layer"] for layer in layers], ["patch_embed", "linear", "reduce_max"])
