@@ -42,8 +42,10 @@ static bool lay_out(attn_attention_layout *l, const attn_kernels *kernels,
     size_t tasks = batch * z->kv_heads, group = z->heads / z->kv_heads, score, select, normalize;
     bool both = z->kv_heads == y->kv_heads;
     l->by_heads = both && (workers == 1 || tasks % workers == 0 || tasks >= 4 * workers);
-    l->blocks = l->by_heads ? attn_cut_row_blocks(1, group, z->q_len, z->k_len, 1)
-                            : attn_cut_row_blocks(batch, z->heads, z->q_len, z->k_len, workers);
+    bool narrow = p->score.causal || p->score.window;
+    l->blocks = l->by_heads
+                    ? attn_cut_row_blocks(1, group, z->q_len, z->k_len, 1, narrow)
+                    : attn_cut_row_blocks(batch, z->heads, z->q_len, z->k_len, workers, narrow);
     l->scores = 0;
     if (!attn_score_key_bytes(kernels, &p->score, products, z, &l->keys) ||
         !attn_select_value_bytes(kernels, &p->select, attn_select_type(&p->select, products), y,

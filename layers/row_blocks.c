@@ -2,14 +2,20 @@
 
 #include "layers/grid.h"
 
-enum { LEAST_ROWS = 14, MOST_ROWS = 56, BLOCK_FLOATS = 1 << 17, TASKS_PER_WORKER = 4 };
+enum {
+    LEAST_ROWS = 14,
+    NARROW_ROWS = 28,
+    MOST_ROWS = 56,
+    BLOCK_FLOATS = 1 << 17,
+    TASKS_PER_WORKER = 4
+};
 
 attn_row_blocks attn_cut_row_blocks(size_t batch, size_t heads, size_t q_len, size_t k_len,
-                                    size_t workers)
+                                    size_t workers, bool narrow)
 {
-    size_t rows = BLOCK_FLOATS / k_len;
+    size_t rows = BLOCK_FLOATS / k_len, limit = narrow ? NARROW_ROWS : MOST_ROWS;
     if (rows < LEAST_ROWS) rows = LEAST_ROWS;
-    if (rows > MOST_ROWS) rows = MOST_ROWS;
+    if (rows > limit) rows = limit;
     attn_row_blocks b = {.heads = heads, .q_len = q_len, .k_len = k_len};
     b.per_head = (q_len + rows - 1) / rows;
     if (workers > 1) {

@@ -22,9 +22,10 @@ typedef struct attn_row_block {
 } attn_row_block;
 
 /* A block's scores [rows, k_len] should stay in the second-level cache, and every worker should
- * find tasks. Sizes are at least 1. */
+ * find tasks. narrow: a row looks at some keys, a block meets those of all its rows, so it has few.
+ * Sizes are at least 1. */
 attn_row_blocks attn_cut_row_blocks(size_t batch, size_t heads, size_t q_len, size_t k_len,
-                                    size_t workers);
+                                    size_t workers, bool narrow);
 /* With all keys. */
 attn_row_block attn_get_row_block(const attn_row_blocks *blocks, size_t task);
 

@@ -15,7 +15,8 @@ static attn_status infer(attn_infer *c, const void *params)
     attn_score_size z;
     ATTN_TRY(attn_score_check(c, p, &z));
     c->out[0] = (attn_shape){ATTN_F32, 3, {z.heads, z.q_len, z.k_len}};
-    attn_row_blocks blocks = attn_cut_row_blocks(c->batch, z.heads, z.q_len, z.k_len, c->workers);
+    attn_row_blocks blocks =
+        attn_cut_row_blocks(c->batch, z.heads, z.q_len, z.k_len, c->workers, false);
     size_t key, keys, worker;
     if (!attn_score_key_bytes(c->kernels, p, c->products, &z, &key) ||
         !attn_mul(key, z.kv_heads, &keys) || !attn_mul(keys, c->batch, &keys) ||
@@ -66,7 +67,7 @@ static void run(const attn_run_context *c, const void *params)
     score_job job = {.c = c};
     attn_score_begin(&job.score, c, params, c->products);
     const attn_score_size *z = &job.score.size;
-    job.blocks = attn_cut_row_blocks(c->batch, z->heads, z->q_len, z->k_len, c->workers);
+    job.blocks = attn_cut_row_blocks(c->batch, z->heads, z->q_len, z->k_len, c->workers, false);
     if (job.score.key_bytes)
         c->parallel(c->pool, job.score.key_items * z->kv_heads, prepare_task, &job);
     c->parallel(c->pool, job.blocks.tasks, block_task, &job);

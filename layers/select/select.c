@@ -66,7 +66,8 @@ static attn_status infer(attn_infer *c, const void *params)
     ATTN_TRY(attn_want(c, 0, ATTN_F32, 3, 3));
     ATTN_TRY(attn_select_check(c, p, &c->in[0], 1, &z));
     attn_panel_type type = attn_select_type(p, c->products);
-    attn_row_blocks blocks = attn_cut_row_blocks(c->batch, z.heads, z.q_len, z.k_len, c->workers);
+    attn_row_blocks blocks =
+        attn_cut_row_blocks(c->batch, z.heads, z.q_len, z.k_len, c->workers, false);
     size_t value, values, worker = 0;
     bool fits = attn_select_value_bytes(c->kernels, p, type, &z, &value) &&
                 attn_mul(value, z.kv_heads, &values) && attn_mul(values, c->batch, &values) &&
@@ -131,7 +132,7 @@ static void run(const attn_run_context *c, const void *params)
     const size_t *w = c->in[0].shape.dim;
     select_job job = {.c = c};
     attn_select_begin(&job.select, c, params, c->products, w[0], w[1], &c->in[1]);
-    job.blocks = attn_cut_row_blocks(c->batch, w[0], w[1], w[2], c->workers);
+    job.blocks = attn_cut_row_blocks(c->batch, w[0], w[1], w[2], c->workers, false);
     if (job.select.value_bytes)
         c->parallel(c->pool, job.select.value_items * job.select.size.kv_heads, prepare_task, &job);
     c->parallel(c->pool, job.blocks.tasks, block_task, &job);
