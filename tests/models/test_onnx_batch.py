@@ -99,6 +99,13 @@ class Batch(Onnx):
                 relu = self.node("Relu", "c", "z")
                 self.goes(self.one([conv, relu, *nodes], {"x": ["b", 3, 8, 6]}, "y", tensors), [3, 8, 6])
 
+    def test_long_rows(self) -> None:
+        """Rows too long for a task: each takes its own part, with the padding at both ends."""
+        for stride, dilation, pads in ((1, 1, [0, 0]), (1, 2, [3, 5]), (2, 1, [1, 1]), (3, 1, [4, 0]), (2, 3, [0, 7])):
+            with self.subTest(stride=stride, dilation=dilation, pads=pads):
+                conv = self.node("Conv", "x w", "y", strides=[stride], dilations=[dilation], pads=pads)
+                self.goes(self.one([conv], {"x": ["b", 64, 3100]}, "y", {"w": array((20, 64, 3))}), [64, 3100])
+
     def test_products(self) -> None:
         for shapes, tensors in (({"x": ["b", 4, 6], "w": ["b", 6, 4]}, {}), ({"x": ["b", 6, 6]}, {"w": array((6, 3))}),
                                 ({"x": ["b", 6, 6]}, {"w": array((1, 6, 3))}), ({"x": ["b", 2, 6, 6]}, {"w": array((2, 6, 3))})):

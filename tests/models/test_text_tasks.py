@@ -132,6 +132,12 @@ class Classify(Case):
             ours = json.loads(attn("classify", folder, "--json", "--text", long))["results"][0]["top"]
             for entry in ours:
                 self.assertAlmostEqual(entry["probability"], want[f"LABEL_{entry['index']}"], delta=2e-6)
+        file = folder / "tokenizer_config.json"
+        settings = json.loads(file.read_text())
+        for length, words in (("62", "is a text, expected a number"), (0, "is 0, expected 1 or more"), ([62], "is a list")):
+            file.write_text(json.dumps({**settings, "model_max_length": length}))
+            with self.assertRaisesRegex(AttnError, f'tokenizer_config.json: "model_max_length" {words}'):
+                attn("classify", folder, "--text", long)
 
     def test_refused(self) -> None:
         folder = self.folder / "m"

@@ -27,6 +27,20 @@ typedef struct beside {
     cJSON *config, *map, *model; /* tokenizer_config.json, special_tokens_map.json, config.json */
 } beside;
 
+/* transformers writes 1e30 where there is no limit. */
+static attn_status check_max_tokens(const char *path, const cJSON *config, attn_error *err)
+{
+    const cJSON *number = attn_json_get(config, "model_max_length");
+    if (!number || cJSON_IsNull(number)) return ATTN_OK;
+    if (!cJSON_IsNumber(number))
+        return attn_fail(err, ATTN_BAD_FILE, "%s: \"model_max_length\" is %s, expected a number",
+                         path, attn_json_kind(number));
+    if (!(number->valuedouble >= 1))
+        return attn_fail(err, ATTN_BAD_FILE, "%s: \"model_max_length\" is %g, expected 1 or more",
+                         path, number->valuedouble);
+    return ATTN_OK;
+}
+
 static attn_status read_beside(const char *folder, beside *b, attn_arena *arena, attn_error *err)
 {
     static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json",
@@ -40,6 +54,7 @@ static attn_status read_beside(const char *folder, beside *b, attn_arena *arena,
         if (!cJSON_IsObject(*out[i]))
             return attn_fail(err, ATTN_BAD_FILE, "%s: an object is needed, found %s", path,
                              attn_json_kind(*out[i]));
+        if (i == 0) ATTN_TRY(check_max_tokens(path, *out[i], err));
     }
     return ATTN_OK;
 }
@@ -194,11 +209,11 @@ static attn_status measure_tree(const char *path, size_t *bytes, attn_error *err
     return ATTN_OK;
 }
 
-/* transformers writes 1e30 where there is no limit. */
 static size_t read_max_tokens(const cJSON *config)
 {
+    enum { MOST = 1000000000 };
     const cJSON *number = attn_json_get(config, "model_max_length");
-    bool real = cJSON_IsNumber(number) && number->valuedouble >= 1 && number->valuedouble < 1e9;
+    bool real = cJSON_IsNumber(number) && number->valuedouble < MOST;
     return real ? (size_t)number->valuedouble : 0;
 }
 
